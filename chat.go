@@ -1,0 +1,380 @@
+package parley
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Config says what a [Chat] is made of. Only Bot is required; the zero value of
+// every other field is a sane default.
+type Config struct {
+	// Bot answers the prompts.
+	Bot Bot
+	// Store keeps the turns. Nil means a [Memory], whose turns are forgotten
+	// after SessionTTL. Whoever opened a store closes it, after Shutdown.
+	Store Store
+	// Forms are endpoints that take what visitors fill in: the form with the id
+	// "feedback" is posted to /forms/feedback. The form "contact" is always
+	// there, at /contact-form. SubmitURL is ignored.
+	Forms map[string]Form
+	// AllowedOrigins are the origins of the pages that may use the chat, such as
+	// "https://example.com", "https://*.example.com", or "*" for any. The
+	// server's own origin always may. None means loopback origins on any port.
+	AllowedOrigins []string
+	// Middleware stands around /chat and the forms, the first outermost, within
+	// CORS: its refusals can be read by the page, and preflights do not reach it.
+	Middleware []func(http.Handler) http.Handler
+	// BaseURL is where visitors reach this server; see [Turn.BaseURL]. Empty
+	// means what each request says.
+	BaseURL string
+	// MaxPrompt is the length of the longest prompt, in UTF-16 code units as
+	// JavaScript counts them. 0 means 1000.
+	MaxPrompt int
+	// RequireSession refuses messages without a session, which are answered as
+	// conversations of one turn otherwise.
+	RequireSession bool
+	// OpenSessions lets a guessable session id continue a conversation that
+	// another client began. Whoever guesses the id talks to a bot that remembers
+	// what somebody else said: a relaxation, for compatibility only.
+	OpenSessions bool
+	// SessionTTL is how long after its last message a conversation is
+	// remembered. 0 means one hour.
+	SessionTTL time.Duration
+	// Retention is how long records are kept. 0 means 30 days, or SessionTTL
+	// where Store is nil.
+	Retention time.Duration
+	// AnswerTimeout is the most time that a turn may take, waiting for earlier
+	// turns of its session included. 0 means 60 seconds.
+	AnswerTimeout time.Duration
+	// MaxTurns is how many turns may run or wait at once; more are refused with
+	// 503. 0 means 4096.
+	MaxTurns int
+	// Logger gets what an operator must know. Nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+const (
+	// leaveGrace is how long an answer that nobody waits for any more goes on, so
+	// that a client that tries again finds it.
+	leaveGrace = time.Second
+	// twinWindow is how long after the end of a turn the same prompt without an
+	// idempotency key is the same message, sent again by a client that did not
+	// get the answer.
+	twinWindow = 2 * time.Second
+	// keyLife is how long an idempotency key names its turn.
+	keyLife = 24 * time.Hour
+	// storeTimeout bounds each store call that goes on after the client left.
+	storeTimeout = 10 * time.Second
+	// maxReply is the longest reply, in bytes of its JSON.
+	maxReply = 1 << 20
+)
+
+// Chat is the engine: it takes prompts, has the bot answer them, and keeps the
+// turns. Make it with [New]. Its methods are safe for concurrent use.
+type Chat struct {
+	cfg      Config
+	bot      Bot
+	store    Store
+	log      *slog.Logger
+	sessions sessions
+	origins  origins
+	forms    map[string]*formEndpoint
+	lanes    lanes
+	sweeper  sweeper
+}
+
+// New returns a running Chat, or every [Problem] of cfg at once. It reads the
+// store's secret, so it needs the store to be there.
+func New(cfg Config) (*Chat, error) {
+	var ps Problems
+	if cfg.Bot == nil {
+		ps.Add("Bot", "is missing: without a bot nobody answers")
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"SessionTTL", cfg.SessionTTL}, {"Retention", cfg.Retention}, {"AnswerTimeout", cfg.AnswerTimeout}} {
+		if d.value < 0 {
+			ps.Add(d.name, "%v is negative", d.value)
+		}
+	}
+	if cfg.MaxPrompt < 0 {
+		ps.Add("MaxPrompt", "%d is negative", cfg.MaxPrompt)
+	}
+	if cfg.MaxTurns < 0 {
+		ps.Add("MaxTurns", "%d is negative", cfg.MaxTurns)
+	}
+	origins, err := parseOrigins(cfg.AllowedOrigins)
+	ps.AddAll("AllowedOrigins", err)
+	forms, err := newFormEndpoints(cfg.Forms)
+	ps.AddAll("Forms", err)
+	if cfg.BaseURL != "" {
+		ps.AddAll("BaseURL", checkBaseURL(cfg.BaseURL))
+	}
+	if err := ps.Err(); err != nil {
+		return nil, err
+	}
+
+	cfg.MaxPrompt = cmp.Or(cfg.MaxPrompt, 1000)
+	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, time.Hour)
+	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, time.Minute)
+	cfg.MaxTurns = cmp.Or(cfg.MaxTurns, 4096)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	if cfg.Store == nil {
+		cfg.Store = NewMemory()
+		cfg.Retention = cmp.Or(cfg.Retention, cfg.SessionTTL)
+	}
+	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
+
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	secret, err := cfg.Store.Secret(ctx, "sessions")
+	if err != nil {
+		return nil, fmt.Errorf("read the session secret: %w", err)
+	}
+	c := &Chat{
+		cfg:      cfg,
+		bot:      cfg.Bot,
+		store:    cfg.Store,
+		log:      cfg.Logger,
+		sessions: sessions{secret: secret, open: cfg.OpenSessions},
+		origins:  origins,
+		forms:    forms,
+	}
+	c.lanes.init(cfg.MaxTurns, cfg.AnswerTimeout, c.takeTurn)
+	c.sweeper.start(c.sweep, min(max(cfg.Retention/20, time.Second), 10*time.Minute))
+	return c, nil
+}
+
+// Shutdown stops taking prompts, waits for the turns that run until ctx ends,
+// and stops what Chat does in the background. It returns ctx's error if turns
+// were still running then. The store may be closed after it returned nil.
+func (c *Chat) Shutdown(ctx context.Context) error {
+	err := c.lanes.drain(ctx)
+	c.sweeper.stop()
+	return err
+}
+
+// A Request is one message from a visitor.
+type Request struct {
+	Session string // the client's session id; empty for none
+	Prompt  string
+	Key     string // idempotency key; empty for none
+	Client  string // who sends it: the same for every message of one client, hard to take for another
+	BaseURL string // see Turn.BaseURL
+}
+
+// Answer takes a message and returns the reply once its turn is committed. A
+// message that is sent twice, with the same key, or without one while the first
+// is being answered or within two seconds of its answer, is one turn with one
+// reply. The turn goes on for a second after ctx ended, for a client that
+// tries again.
+//
+// Its errors are of type [*Error].
+func (c *Chat) Answer(ctx context.Context, q Request) (Reply, error) {
+	if err := c.check(q); err != nil {
+		return Reply{}, err
+	}
+	trace := traceOf(ctx)
+	job := job{Request: q, session: c.sessions.key(q)}
+	trace.Prompt, trace.Session = q.Prompt, job.session
+	flight, err := c.lanes.join(job)
+	if err != nil {
+		return Reply{}, err
+	}
+	return c.lanes.wait(ctx, flight)
+}
+
+// idempotencyKey is what a client may send as a key.
+var idempotencyKey = regexp.MustCompile(`^[!-~]{0,255}$`)
+
+// check holds a message against the contract's rules, in their order.
+func (c *Chat) check(q Request) error {
+	invalid := func(message string) error { return &Error{Code: CodeInvalid, Message: message} }
+	blank := strings.TrimFunc(q.Prompt, func(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }) == ""
+	switch {
+	case blank:
+		return invalid("Invalid prompt")
+	case q.Session == "" && c.cfg.RequireSession, q.Session != "" && !checkSessionID(q.Session):
+		return invalid("Invalid session_id")
+	case utf16Len(q.Prompt) > c.cfg.MaxPrompt:
+		return invalid("Prompt too long")
+	case !idempotencyKey.MatchString(q.Key):
+		return invalid("Invalid Idempotency-Key")
+	}
+	return nil
+}
+
+// utf16Len returns the length of s in UTF-16 code units.
+func utf16Len(s string) int {
+	n := 0
+	for _, r := range s {
+		n++
+		if r > 0xFFFF {
+			n++
+		}
+	}
+	return n
+}
+
+// takeTurn takes a message from its beginning to its commit.
+func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
+	now := time.Now()
+	restSince := now.Add(-c.cfg.SessionTTL)
+	if j.Session == "" {
+		restSince = now // nothing is remembered
+	}
+	begun, err := c.store.Begin(ctx, NewTurn{
+		Session: j.session, Key: j.Key, Prompt: j.Prompt, Time: now,
+		RestSince:  restSince,
+		KeysSince:  now.Add(-keyLife),
+		TwinsSince: now.Add(-twinWindow),
+		DeadBefore: now.Add(-c.cfg.AnswerTimeout - storeTimeout),
+	})
+	switch {
+	case errors.Is(err, ErrKeyReused):
+		return Reply{}, &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
+	case err != nil:
+		return Reply{}, c.storeFailed("begin a turn", j.session, err)
+	case begun.Reply != nil:
+		return *begun.Reply, nil
+	case !begun.Fresh:
+		return c.awaitElsewhere(ctx, begun.Record)
+	}
+
+	reply, err := c.ask(ctx, j, begun.Record)
+	// What follows must happen whether or not somebody still waits.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	if err == nil {
+		if err = c.store.Finish(ctx, j.session, begun.Seq, reply, time.Now()); err == nil {
+			return reply, nil
+		}
+		err = c.storeFailed("finish a turn", j.session, err)
+	}
+	if abandonErr := c.store.Abandon(ctx, j.session, begun.Seq); abandonErr != nil {
+		c.storeFailed("abandon a turn", j.session, abandonErr)
+	}
+	return Reply{}, err
+}
+
+// ask has the bot answer and checks what it says. Its errors are logged.
+func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
+	turn := &Turn{Session: j.session, Seq: record.Seq, Prompt: j.Prompt, Time: record.Began, BaseURL: j.BaseURL}
+	if j.Session == "" {
+		turn.Session, turn.Seq = "", 1
+	} else {
+		turn.history = func(ctx context.Context, turns int) ([]Message, error) {
+			return c.history(ctx, record, turns)
+		}
+	}
+	log := c.log.With("session", shortSession(j.session), "seq", record.Seq)
+	reply, err := c.callBot(ctx, turn)
+	switch {
+	case errors.Is(err, ErrPass):
+		log.Warn("no bot had an answer")
+		return Text(apologyNoAnswer), nil
+	case err != nil && ctx.Err() != nil:
+		log.Warn("the answer was given up", "error", err)
+		return Reply{}, unavailable(err)
+	case err != nil:
+		log.Error("the bot failed", "error", err)
+		return Reply{}, asError(err)
+	}
+	if err := c.checkReply(reply); err != nil {
+		log.Error("the bot made a reply that breaks the contract", "error", err)
+		return Reply{}, asError(err)
+	}
+	return reply, nil
+}
+
+// callBot calls the bot and turns a panic into an error.
+func (c *Chat) callBot(ctx context.Context, turn *Turn) (reply Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return c.bot.Reply(ctx, turn, func(string) {})
+}
+
+func (c *Chat) checkReply(reply Reply) error {
+	if err := reply.Validate(); err != nil {
+		return fmt.Errorf("invalid reply: %w", err)
+	}
+	if reply.Content == nil && len(reply.Text) <= maxReply/2 {
+		return nil
+	}
+	data, err := encodeJSON(reply)
+	if err != nil {
+		return fmt.Errorf("encode the reply: %w", err)
+	}
+	if len(data) > maxReply {
+		return fmt.Errorf("the reply is %d bytes long; the most is %d", len(data), maxReply)
+	}
+	return nil
+}
+
+// history reads the answered turns of a record's stretch that came before it.
+func (c *Chat) history(ctx context.Context, record Record, turns int) ([]Message, error) {
+	records, err := c.store.Transcript(ctx, Page{Session: record.Session, From: record.First, Before: record.Seq, Limit: turns})
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	messages := make([]Message, 0, 2*len(records))
+	for _, r := range records {
+		if r.Reply != nil {
+			messages = append(messages,
+				Message{RoleUser, r.Prompt, r.Began},
+				Message{RoleAssistant, r.Reply.PlainText(), r.Ended})
+		}
+	}
+	return messages, nil
+}
+
+// awaitElsewhere waits for a turn that another node is answering.
+func (c *Chat) awaitElsewhere(ctx context.Context, record Record) (Reply, error) {
+	page := Page{Session: record.Session, From: record.Seq, Before: record.Seq + 1, Limit: 1}
+	for {
+		select {
+		case <-ctx.Done():
+			return Reply{}, unavailable(ctx.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+		records, err := c.store.Transcript(ctx, page)
+		switch {
+		case err != nil:
+			return Reply{}, c.storeFailed("wait for a turn", record.Session, err)
+		case len(records) == 0:
+			return Reply{}, unavailable(errors.New("the node that answered gave up"))
+		case records[0].Reply != nil:
+			return *records[0].Reply, nil
+		}
+	}
+}
+
+// storeFailed logs that the store could not do something, and returns what to
+// tell the visitor.
+func (c *Chat) storeFailed(what, session string, err error) error {
+	c.log.Error("the store failed", "to", what, "session", shortSession(session), "error", err)
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return unavailable(err)
+	}
+	return &Error{Code: CodeInternal, Message: apologyInternal, Err: err}
+}
+
+// shortSession is how a session is named in logs.
+func shortSession(key string) string { return key[:min(8, len(key))] }

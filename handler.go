@@ -1,0 +1,163 @@
+package parley
+
+import (
+	"context"
+	_ "embed"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxChatBody = 64 << 10
+	maxFormBody = 256 << 10
+)
+
+// Handler returns the chat's HTTP interface: the contract in
+// docs/api-reference.md, with CORS, ready to be served. It expects the client's
+// address in RemoteAddr: behind a proxy, middleware around it must put it there.
+func (c *Chat) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range []struct {
+		method, pattern string
+		guarded         bool // behind Config.Middleware
+		serve           func(http.ResponseWriter, *http.Request)
+	}{
+		{"POST", "/chat", true, c.serveChat},
+		{"POST", "/contact-form", true, c.serveForm},
+		{"POST", "/forms/{id}", true, c.serveForm},
+		{"GET", "/health", false, c.serveHealth},
+		{"GET", "/ready", false, c.serveReady},
+		{"GET", "/openapi.json", false, serveOpenAPI},
+		{"", "/", false, serveNotFound},
+	} {
+		var h http.Handler = http.HandlerFunc(r.serve)
+		if r.guarded {
+			for i := len(c.cfg.Middleware) - 1; i >= 0; i-- {
+				h = c.cfg.Middleware[i](h)
+			}
+		}
+		if r.method != "" {
+			h = c.route(r.method, h)
+		}
+		mux.Handle(r.pattern, h)
+	}
+	return mux
+}
+
+// route lets one method through to h, and answers preflights and all others.
+func (c *Chat) route(method string, h http.Handler) http.Handler {
+	allow := method + ", OPTIONS"
+	if method == http.MethodGet {
+		allow = "GET, HEAD, OPTIONS"
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.origins.setHeaders(w.Header(), r, allow)
+		switch {
+		case r.Method == method, r.Method == http.MethodHead && method == http.MethodGet:
+			h.ServeHTTP(w, r)
+		case r.Method == http.MethodOptions:
+			w.Header().Set("Allow", allow)
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("Allow", allow)
+			WriteError(w, &Error{Code: CodeMethod, Message: "Method not allowed"})
+		}
+	})
+}
+
+func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
+	object, err := readObject(w, r, maxChatBody)
+	if err != nil {
+		WriteError(w, err)
+		return
+	}
+	q := decodeMessage(object)
+	q.Key = strings.Trim(r.Header.Get("Idempotency-Key"), `"`) // a string of RFC 9651, or bare
+	q.Client = clientOf(r)
+	q.BaseURL = c.baseURL(r)
+	reply, err := c.Answer(r.Context(), q)
+	if err != nil {
+		WriteError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, reply)
+}
+
+// baseURL returns where the visitor reaches this server. A page served over
+// https can only have reached it over https, whatever a proxy in between made
+// of it; only loopback is exempt (W3C Mixed Content, section 4.4).
+func (c *Chat) baseURL(r *http.Request) string {
+	if c.cfg.BaseURL != "" {
+		return c.cfg.BaseURL
+	}
+	scheme := "http"
+	host := (&url.URL{Host: r.Host}).Hostname()
+	if r.TLS != nil || (strings.HasPrefix(r.Header.Get("Origin"), "https://") && !isLoopbackHost(host)) {
+		scheme = "https"
+	}
+	return scheme + "://" + r.Host
+}
+
+// checkBaseURL reports what is wrong with a [Config.BaseURL].
+func checkBaseURL(s string) error {
+	var ps Problems
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		ps.Add("", "%q is not the address of a server; write https://chat.example.com", s)
+	case strings.HasSuffix(s, "/"):
+		ps.Add("", "%q ends with a slash; write %s", s, strings.TrimRight(s, "/"))
+	}
+	return ps.Err()
+}
+
+func (c *Chat) serveHealth(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{
+		"status":    "ok",
+		"timestamp": time.Now().UTC().Format("2006-01-02T15:04:05.000Z"),
+	})
+}
+
+// serveReady says whether this node can answer prompts now.
+func (c *Chat) serveReady(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	status, reason := http.StatusOK, "ready"
+	if c.lanes.isDraining() {
+		status, reason = http.StatusServiceUnavailable, "stopping"
+	} else if _, err := c.store.Transcript(ctx, Page{Session: "ready", Limit: 1}); err != nil {
+		status, reason = http.StatusServiceUnavailable, "the store does not answer"
+	}
+	writeJSON(w, status, map[string]string{"status": reason})
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(openAPI)))
+	w.Write(openAPI)
+}
+
+func serveNotFound(w http.ResponseWriter, r *http.Request) {
+	WriteError(w, &Error{Code: CodeNotFound, Message: "Not found"})
+}
+
+// writeJSON answers with v. Answers are a visitor's own, so no cache keeps them.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	data, err := encodeJSON(v)
+	if err != nil { // v is ours or was encoded before
+		panic(err)
+	}
+	data = append(data, '\n')
+	h := w.Header()
+	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(data)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(data)
+}

@@ -1,0 +1,184 @@
+package parley
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+// lanes puts the messages of each session one behind the other, and lets the
+// same message, sent again, join the one that is under way. A lane is the queue
+// of one session; its head is the flight whose turn is being answered.
+type lanes struct {
+	most    int
+	timeout time.Duration
+	take    func(context.Context, job) (Reply, error)
+
+	mu       sync.Mutex
+	queues   map[string][]*flight
+	flights  int
+	draining bool
+	empty    chan struct{} // closed when draining and no flight is left
+}
+
+// A job is a message, and the conversation that it belongs to.
+type job struct {
+	Request
+	session string
+}
+
+// same reports whether other is the same message sent again, as far as the
+// messages under way can tell.
+func (j job) same(other job) bool {
+	if j.Key != "" || other.Key != "" {
+		return j.Key == other.Key
+	}
+	return j.Prompt == other.Prompt
+}
+
+// A flight is a message under way and everybody who waits for its answer. It
+// runs apart from any of them, so that one may leave and another may join.
+type flight struct {
+	job
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	waiting int // guarded by lanes.mu
+
+	done  chan struct{} // closed when reply and err are set
+	reply Reply
+	err   error
+}
+
+func (l *lanes) init(most int, timeout time.Duration, take func(context.Context, job) (Reply, error)) {
+	l.most, l.timeout, l.take = most, timeout, take
+	l.queues = map[string][]*flight{}
+	l.empty = make(chan struct{})
+}
+
+// join returns the flight of a message, newly started or under way. The caller
+// must wait for it.
+func (l *lanes) join(j job) (*flight, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := l.queues[j.session]
+	for _, f := range queue {
+		if !f.same(j) || f.ctx.Err() != nil {
+			continue
+		}
+		if f.Prompt != j.Prompt {
+			return nil, &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
+		}
+		f.waiting++
+		return f, nil
+	}
+	switch {
+	case l.draining:
+		return nil, unavailable(errors.New("shutting down"))
+	case l.flights >= l.most:
+		return nil, unavailable(errors.New("too many turns at once"))
+	}
+	f := &flight{job: j, waiting: 1, done: make(chan struct{})}
+	f.ctx, f.cancel = context.WithTimeout(context.Background(), l.timeout)
+	l.flights++
+	l.queues[j.session] = append(queue, f)
+	if len(queue) == 0 {
+		go l.fly(f)
+	}
+	return f, nil
+}
+
+// fly answers the head of a lane and then starts the one behind it.
+func (l *lanes) fly(f *flight) {
+	if f.ctx.Err() == nil {
+		f.reply, f.err = l.take(f.ctx, f.job)
+	} else {
+		f.err = unavailable(errors.New("waited too long for earlier turns of the session"))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(f.done)
+	f.cancel()
+	l.flights--
+	queue := slices.Delete(l.queues[f.session], 0, 1)
+	if len(queue) > 0 {
+		l.queues[f.session] = queue
+		go l.fly(queue[0])
+	} else {
+		delete(l.queues, f.session)
+	}
+	l.signalEmpty()
+}
+
+// wait returns the answer of a flight, or gives up when ctx ends.
+func (l *lanes) wait(ctx context.Context, f *flight) (Reply, error) {
+	select {
+	case <-f.done:
+		return f.reply, f.err
+	case <-ctx.Done():
+		l.leave(f)
+		return Reply{}, unavailable(ctx.Err())
+	case <-f.ctx.Done():
+	}
+	// The bot has been told to stop. One that does not is not waited for.
+	select {
+	case <-f.done:
+		return f.reply, f.err
+	case <-time.After(leaveGrace):
+		return Reply{}, unavailable(f.ctx.Err())
+	}
+}
+
+// leave takes one waiter off a flight. A flight that nobody comes back to is
+// cancelled after a grace.
+func (l *lanes) leave(f *flight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f.waiting--
+	if f.waiting > 0 {
+		return
+	}
+	time.AfterFunc(leaveGrace, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if f.waiting == 0 {
+			f.cancel()
+		}
+	})
+}
+
+// drain refuses new messages and waits until none is under way.
+func (l *lanes) drain(ctx context.Context) error {
+	l.mu.Lock()
+	l.draining = true
+	l.signalEmpty()
+	l.mu.Unlock()
+	select {
+	case <-l.empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// isDraining reports whether new messages are refused.
+func (l *lanes) isDraining() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.draining
+}
+
+// signalEmpty lets drain return once nothing is under way. The caller holds
+// the lock.
+func (l *lanes) signalEmpty() {
+	if !l.draining || l.flights > 0 {
+		return
+	}
+	select {
+	case <-l.empty:
+	default:
+		close(l.empty)
+	}
+}
