@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs what the whole test suite needs besides Go, from Debian's packages.
+# Prints nothing where everything is there.
+set -euo pipefail
+
+missing=()
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need chromium chromium # browser tests
+
+[ ${#missing[@]} -eq 0 ] && exit 0
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "test-deps: please install: ${missing[*]}" >&2
+	echo "test-deps: without them 'go test ./...' skips the tests that need them, and says so" >&2
+	[ "${CI:-}" = true ] && exit 1
+	exit 0
+fi
+sudo=""
+[ "$(id -u)" -eq 0 ] || sudo=sudo
+echo "test-deps: installing ${missing[*]}"
+$sudo apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" fonts-dejavu-core >/dev/null
