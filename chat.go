@@ -19,8 +19,8 @@ import (
 type Config struct {
 	// Bot answers the prompts.
 	Bot Bot
-	// Store keeps the turns. Nil means a [Memory], whose turns are forgotten
-	// after SessionTTL. Whoever opened a store closes it, after Shutdown.
+	// Store keeps the turns. Nil means a [Memory]. Whoever opened a store closes
+	// it, after Shutdown.
 	Store Store
 	// Forms are endpoints that take what visitors fill in: the form with the id
 	// "feedback" is posted to /forms/feedback. The form "contact" is always
@@ -49,8 +49,9 @@ type Config struct {
 	// SessionTTL is how long after its last message a conversation is
 	// remembered. 0 means one hour.
 	SessionTTL time.Duration
-	// Retention is how long records are kept. 0 means 30 days, or SessionTTL
-	// where Store is nil.
+	// Retention is how long records are kept. 0 means 30 days, or a day (or
+	// SessionTTL, if that is longer) where Store is nil. What is not kept is not
+	// remembered either, and an idempotency key ends with its turn.
 	Retention time.Duration
 	// AnswerTimeout is the most time that a turn may take, waiting for earlier
 	// turns of its session included. 0 means 60 seconds.
@@ -131,7 +132,7 @@ func New(cfg Config) (*Chat, error) {
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	if cfg.Store == nil {
 		cfg.Store = NewMemory()
-		cfg.Retention = cmp.Or(cfg.Retention, cfg.SessionTTL)
+		cfg.Retention = cmp.Or(cfg.Retention, max(cfg.SessionTTL, keyLife))
 	}
 	cfg.Retention = cmp.Or(cfg.Retention, 30*24*time.Hour)
 
@@ -185,7 +186,7 @@ func (c *Chat) Answer(ctx context.Context, q Request) (Reply, error) {
 		return Reply{}, err
 	}
 	trace := traceOf(ctx)
-	job := job{Request: q, session: c.sessions.key(q)}
+	job := job{Request: q, session: c.sessions.key(q), arrived: time.Now()}
 	trace.Prompt, trace.Session = q.Prompt, job.session
 	flight, err := c.lanes.join(job)
 	if err != nil {
@@ -200,9 +201,8 @@ var idempotencyKey = regexp.MustCompile(`^[!-~]{0,255}$`)
 // check holds a message against the contract's rules, in their order.
 func (c *Chat) check(q Request) error {
 	invalid := func(message string) error { return &Error{Code: CodeInvalid, Message: message} }
-	blank := strings.TrimFunc(q.Prompt, func(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }) == ""
 	switch {
-	case blank:
+	case isBlank(q.Prompt):
 		return invalid("Invalid prompt")
 	case q.Session == "" && c.cfg.RequireSession, q.Session != "" && !checkSessionID(q.Session):
 		return invalid("Invalid session_id")
@@ -212,6 +212,12 @@ func (c *Chat) check(q Request) error {
 		return invalid("Invalid Idempotency-Key")
 	}
 	return nil
+}
+
+// isBlank reports whether nothing is left of s after trimming, by the white
+// space of JavaScript, which counts U+FEFF, and of Unicode.
+func isBlank(s string) bool {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }) == ""
 }
 
 // utf16Len returns the length of s in UTF-16 code units.
@@ -236,8 +242,8 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 	begun, err := c.store.Begin(ctx, NewTurn{
 		Session: j.session, Key: j.Key, Prompt: j.Prompt, Time: now,
 		RestSince:  restSince,
-		KeysSince:  now.Add(-keyLife),
-		TwinsSince: now.Add(-twinWindow),
+		KeysSince:  j.arrived.Add(-keyLife),
+		TwinsSince: j.arrived.Add(-twinWindow),
 		DeadBefore: now.Add(-c.cfg.AnswerTimeout - storeTimeout),
 	})
 	switch {
@@ -290,28 +296,29 @@ func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 		log.Error("the bot failed", "error", err)
 		return Reply{}, asError(err)
 	}
-	if err := c.checkReply(reply); err != nil {
-		log.Error("the bot made a reply that breaks the contract", "error", err)
-		return Reply{}, asError(err)
-	}
 	return reply, nil
 }
 
-// callBot calls the bot and turns a panic into an error.
+// callBot calls the bot, checks its reply, and turns a panic of either into an
+// error: a bot may bring content of its own making.
 func (c *Chat) callBot(ctx context.Context, turn *Turn) (reply Reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return c.bot.Reply(ctx, turn, func(string) {})
+	reply, err = c.bot.Reply(ctx, turn, func(string) {})
+	if err == nil {
+		err = checkReply(reply)
+	}
+	return reply, err
 }
 
-func (c *Chat) checkReply(reply Reply) error {
+func checkReply(reply Reply) error {
 	if err := reply.Validate(); err != nil {
 		return fmt.Errorf("invalid reply: %w", err)
 	}
-	if reply.Content == nil && len(reply.Text) <= maxReply/2 {
+	if reply.Content == nil && len(reply.Text) <= maxReply/8 { // in JSON, a text grows sixfold at most
 		return nil
 	}
 	data, err := encodeJSON(reply)
@@ -354,7 +361,7 @@ func (c *Chat) awaitElsewhere(ctx context.Context, record Record) (Reply, error)
 		switch {
 		case err != nil:
 			return Reply{}, c.storeFailed("wait for a turn", record.Session, err)
-		case len(records) == 0:
+		case len(records) == 0, !records[0].Began.Equal(record.Began): // its number may be another's by now
 			return Reply{}, unavailable(errors.New("the node that answered gave up"))
 		case records[0].Reply != nil:
 			return *records[0].Reply, nil
@@ -367,10 +374,7 @@ func (c *Chat) awaitElsewhere(ctx context.Context, record Record) (Reply, error)
 func (c *Chat) storeFailed(what, session string, err error) error {
 	c.log.Error("the store failed", "to", what, "session", shortSession(session), "error", err)
 	var e *Error
-	if errors.As(err, &e) {
-		return e
-	}
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &e) && e.Code == CodeUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return unavailable(err)
 	}
 	return &Error{Code: CodeInternal, Message: apologyInternal, Err: err}

@@ -73,6 +73,9 @@ func encodeAttributes(c Content) (json.RawMessage, error) {
 func decodeAttributes(contentType string, data json.RawMessage) (Content, error) {
 	k, ok := kindOf(contentType)
 	if !ok {
+		if string(data) == "null" {
+			data = nil
+		}
 		return &Other{Type: contentType, Attributes: data}, nil
 	}
 	var attributes map[string]json.RawMessage
@@ -100,11 +103,18 @@ type Other struct {
 // ContentType returns the type as it came.
 func (o *Other) ContentType() string { return o.Type }
 
-// Validate checks that the attributes are a JSON object.
+// Validate checks that the type is one that only Other can carry, and that the
+// attributes are a JSON object.
 func (o *Other) Validate() error {
 	var ps Problems
+	if o.Type == "" {
+		ps.Add("", "has no content_type")
+	}
+	if _, known := kindOf(o.Type); known {
+		ps.Add("", "has the content_type %q, which has a Go type of its own; use that", o.Type)
+	}
 	var object map[string]json.RawMessage
-	if len(o.Attributes) > 0 && json.Unmarshal(o.Attributes, &object) != nil {
+	if len(o.Attributes) > 0 && (json.Unmarshal(o.Attributes, &object) != nil || object == nil) {
 		ps.Add("", "is not a JSON object")
 	}
 	return ps.Err()
@@ -115,7 +125,7 @@ func (o *Other) PlainText() string { return "" }
 
 // checkText reports a required text that is missing.
 func checkText(ps *Problems, path, value string) {
-	if strings.TrimSpace(value) == "" {
+	if isBlank(value) {
 		ps.Add(path, "is missing")
 	}
 }

@@ -24,6 +24,8 @@ func readObject(w http.ResponseWriter, r *http.Request, most int64) (map[string]
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
+		// MaxBytesReader does this too, but not through middleware's ResponseWriter.
+		w.Header().Set("Connection", "close")
 		return nil, &Error{Code: CodeTooLarge, Message: "Request too large"}
 	case err != nil:
 		return nil, &Error{Code: CodeInvalid, Message: "Invalid JSON", Err: err}

@@ -63,10 +63,10 @@ const (
 )
 
 // asError returns the first [Error] in err's chain, or wraps err as an internal
-// one whose cause no visitor sees.
+// one whose cause no visitor sees. An Error without a known code is no better.
 func asError(err error) *Error {
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && statusOf[e.Code] != 0 {
 		return e
 	}
 	return &Error{Code: CodeInternal, Message: apologyInternal, Err: err}

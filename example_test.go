@@ -2,6 +2,7 @@ package parley_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,4 +32,20 @@ func Example() {
 	body, _ := io.ReadAll(answer.Body)
 	fmt.Print(string(body))
 	// Output: {"output":"You said: Hello"}
+}
+
+func ExampleReply() {
+	reply := parley.Reply{Text: "What next?", Content: &parley.QuickReplies{
+		Responses: []parley.QuickReply{{ID: "yes", Text: "Yes, please"}},
+	}}
+	wire, err := json.Marshal(reply)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(string(wire))
+	fmt.Println(reply.PlainText())
+	// Output:
+	// {"content":"What next?","content_type":"quick_reply","content_attributes":{"responses":{"responses":[{"id":"yes","text":"Yes, please"}]}}}
+	// What next?
+	// - Yes, please
 }

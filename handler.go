@@ -31,7 +31,7 @@ func (c *Chat) Handler() http.Handler {
 		{"GET", "/health", false, c.serveHealth},
 		{"GET", "/ready", false, c.serveReady},
 		{"GET", "/openapi.json", false, serveOpenAPI},
-		{"", "/", false, serveNotFound},
+		{"", "/", false, c.serveNotFound},
 	} {
 		var h http.Handler = http.HandlerFunc(r.serve)
 		if r.guarded {
@@ -86,16 +86,17 @@ func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, reply)
 }
 
-// baseURL returns where the visitor reaches this server. A page served over
-// https can only have reached it over https, whatever a proxy in between made
-// of it; only loopback is exempt (W3C Mixed Content, section 4.4).
+// baseURL returns where the visitor reaches this server. The URL of a request
+// has a scheme where middleware learned it from a trusted proxy. A page served
+// over https can only have reached it over https, whatever a proxy in between
+// made of it; only loopback is exempt (W3C Mixed Content, section 4.4).
 func (c *Chat) baseURL(r *http.Request) string {
 	if c.cfg.BaseURL != "" {
 		return c.cfg.BaseURL
 	}
 	scheme := "http"
 	host := (&url.URL{Host: r.Host}).Hostname()
-	if r.TLS != nil || (strings.HasPrefix(r.Header.Get("Origin"), "https://") && !isLoopbackHost(host)) {
+	if r.TLS != nil || r.URL.Scheme == "https" || (strings.HasPrefix(r.Header.Get("Origin"), "https://") && !isLoopbackHost(host)) {
 		scheme = "https"
 	}
 	return scheme + "://" + r.Host
@@ -143,8 +144,11 @@ func serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 	w.Write(openAPI)
 }
 
-func serveNotFound(w http.ResponseWriter, r *http.Request) {
-	WriteError(w, &Error{Code: CodeNotFound, Message: "Not found"})
+var errNotFound = &Error{Code: CodeNotFound, Message: "Not found"}
+
+func (c *Chat) serveNotFound(w http.ResponseWriter, r *http.Request) {
+	c.origins.setHeaders(w.Header(), r, http.MethodOptions)
+	WriteError(w, errNotFound)
 }
 
 // writeJSON answers with v. Answers are a visitor's own, so no cache keeps them.

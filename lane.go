@@ -27,6 +27,7 @@ type lanes struct {
 type job struct {
 	Request
 	session string
+	arrived time.Time
 }
 
 // same reports whether other is the same message sent again, as far as the
@@ -45,7 +46,9 @@ type flight struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	waiting int // guarded by lanes.mu
+	// Guarded by lanes.mu.
+	waiting int
+	grace   *time.Timer // runs while nobody waits, and then cancels the flight
 
 	done  chan struct{} // closed when reply and err are set
 	reply Reply
@@ -72,6 +75,9 @@ func (l *lanes) join(j job) (*flight, error) {
 			return nil, &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
 		}
 		f.waiting++
+		if f.grace != nil {
+			f.grace.Stop()
+		}
 		return f, nil
 	}
 	switch {
@@ -140,7 +146,7 @@ func (l *lanes) leave(f *flight) {
 	if f.waiting > 0 {
 		return
 	}
-	time.AfterFunc(leaveGrace, func() {
+	f.grace = time.AfterFunc(leaveGrace, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if f.waiting == 0 {

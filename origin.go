@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -48,6 +49,11 @@ func parseOrigins(list []string) (origins, error) {
 	return o, ps.Err()
 }
 
+var (
+	hostName    = regexp.MustCompile(`^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$`)
+	numericHost = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)\.?$`) // an IPv4 address to browsers (WHATWG URL, section 3.5)
+)
+
 // checkOrigin returns what is wrong with an allowed origin, or nothing. An
 // origin is compared as text, so it must be written as browsers serialise it
 // (RFC 6454, section 6.1).
@@ -82,18 +88,24 @@ func checkOrigin(entry string) string {
 		return `has a * where none can stand; write https://*.example.com for every subdomain, or "*" alone for every site`
 	}
 	u, err := url.Parse(scheme + "://" + rest)
-	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || strings.Contains(u.Hostname(), "..") {
+	if err != nil || strings.HasSuffix(u.Host, ":") {
 		return "is not a scheme and a host; write https://example.com"
 	}
+	ip, err := netip.ParseAddr(u.Hostname())
 	switch port := u.Port(); {
+	case err != nil && !hostName.MatchString(u.Hostname()):
+		return "is not a scheme and a host; write https://example.com"
+	case err != nil && numericHost.MatchString(u.Hostname()):
+		return "has an address that browsers write as four numbers, like 127.0.0.1"
+	case err == nil && (ip.Zone() != "" || ip.Is4In6()):
+		return "has an address that no page has"
+	case err == nil && ip.String() != u.Hostname():
+		return "has an address that browsers write as [" + ip.String() + "]"
 	case port == "":
 	case scheme == "http" && port == "80", scheme == "https" && port == "443":
 		return "names the default port, which browsers leave out; write " + strings.TrimSuffix(entry, ":"+port)
 	case port[0] == '0' || len(port) > 5 || (len(port) == 5 && port > "65535"):
 		return "has a port that does not exist"
-	}
-	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.Is6() && ip.String() != u.Hostname() {
-		return "has an address that browsers write as [" + ip.String() + "]"
 	}
 	return ""
 }
@@ -108,19 +120,23 @@ func (o *origins) allowed(r *http.Request) string {
 	case o.any:
 		return "*"
 	case o.exact[origin], sameOrigin(origin, r), o.loopback && isLoopback(origin),
-		slices.ContainsFunc(o.suffixes, func(s originSuffix) bool {
-			return len(origin) > len(s.scheme)+len(s.domain) &&
-				strings.HasPrefix(origin, s.scheme) && strings.HasSuffix(origin, s.domain)
-		}):
+		slices.ContainsFunc(o.suffixes, func(s originSuffix) bool { return s.match(origin) }):
 		return origin
 	}
 	return ""
 }
 
+// match reports whether origin is a subdomain, and so what a browser may send.
+func (s originSuffix) match(origin string) bool {
+	host, ok := strings.CutPrefix(origin, s.scheme)
+	subdomain, under := strings.CutSuffix(host, s.domain)
+	return ok && under && hostName.MatchString(subdomain)
+}
+
 // sameOrigin reports whether a page of this very server sent the request.
 func sameOrigin(origin string, r *http.Request) bool {
-	_, host, ok := strings.Cut(origin, "://")
-	return ok && host == r.Host
+	scheme, host, _ := strings.Cut(origin, "://")
+	return (scheme == "http" || scheme == "https") && host != "" && host == r.Host
 }
 
 func isLoopback(origin string) bool {

@@ -27,7 +27,7 @@ func Text(text string) Reply { return Reply{Text: text} }
 // [Problems] with paths in the wire format.
 func (r Reply) Validate() error {
 	var ps Problems
-	if strings.TrimSpace(r.Text) == "" {
+	if isBlank(r.Text) {
 		key := "output"
 		if r.Content != nil {
 			key = "content"

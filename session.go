@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -67,13 +66,15 @@ func (s sessions) mac(parts ...string) string {
 // clientOf names the client of a request: the network of its address, and the
 // page that it runs in.
 func clientOf(r *http.Request) string {
-	return network(r.RemoteAddr) + " " + r.Header.Get("Origin")
+	return Network(r.RemoteAddr) + " " + r.Header.Get("Origin")
 }
 
-// network returns the part of an address that one subscriber holds: an IPv4
+// Network returns the part of an address that one subscriber holds: an IPv4
 // address, or the /56 of an IPv6 address. An IPv4 address in IPv6 clothes is
-// the IPv4 address.
-func network(addr string) string {
+// the IPv4 address. It takes an address with its port, as RemoteAddr of a
+// request is, and returns what it cannot read as it is. Whatever tells clients
+// apart by their address, such as a rate limit, uses it.
+func Network(addr string) string {
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return addr
@@ -84,55 +85,4 @@ func network(addr string) string {
 	}
 	prefix, _ := ip.Prefix(56)
 	return prefix.String()
-}
-
-// randomUUID finds a UUID of a version that is filled with random bits: 4
-// (RFC 9562, section 5.4) or 7 (section 5.7).
-var randomUUID = regexp.MustCompile(`(?i)[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}`)
-
-// guessable reports whether a session id may be one that another could guess:
-// all but UUIDs of random bits and ids that look like 22 random characters or
-// more. A wrong yes costs a visitor who changes networks the thread; a wrong
-// no could cost somebody's privacy, so doubt means yes.
-//
-// Names, dates, counters and e-mail addresses are long runs of letters or of
-// digits; random text changes between upper case, lower case and digits every
-// other character. So characters count as random in runs of at most four.
-func guessable(id string) bool {
-	if randomUUID.MatchString(id) {
-		return false
-	}
-	if len(id) < 22 {
-		return true
-	}
-	const digit, lower, upper = 1, 2, 3
-	random, run, last := 0, 0, 0
-	seen := map[rune]bool{}
-	endRun := func() {
-		if run <= 4 {
-			random += run
-		}
-		run = 0
-	}
-	for _, r := range id {
-		class := 0
-		switch {
-		case r >= '0' && r <= '9':
-			class = digit
-		case r >= 'a' && r <= 'z':
-			class = lower
-		case r >= 'A' && r <= 'Z':
-			class = upper
-		default: // separators neither end a run nor count
-			continue
-		}
-		seen[r] = true
-		if class != last {
-			endRun()
-		}
-		last = class
-		run++
-	}
-	endRun()
-	return random < 16 || len(seen) < 10
 }

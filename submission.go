@@ -1,6 +1,7 @@
 package parley
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -122,7 +123,7 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 	}
 	endpoint, ok := c.forms[id]
 	if !ok {
-		serveNotFound(w, r)
+		WriteError(w, errNotFound)
 		return
 	}
 	object, err := readObject(w, r, maxFormBody)
@@ -140,7 +141,10 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	submission := Submission{ID: rand.Text(), Form: id, Values: values, Time: time.Now()}
-	if _, err := c.store.Submit(r.Context(), submission); err != nil {
+	// A visitor who leaves now still has sent the form.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
+	defer cancel()
+	if _, err := c.store.Submit(ctx, submission); err != nil {
 		e := asError(c.storeFailed("keep a submission", "", err))
 		if e.Code == CodeUnavailable {
 			w.Header().Set("Retry-After", "1")
@@ -198,7 +202,7 @@ func (f Field) decode(data json.RawMessage) (value any, given, ok bool) {
 	}
 	if f.Type != "checkbox" {
 		text, ok := jsonString(data)
-		return text, strings.TrimSpace(text) != "", ok
+		return text, !isBlank(text), ok
 	}
 	if len(f.Options) == 0 {
 		var checked bool
@@ -214,7 +218,7 @@ const invalidEmail = "Invalid email format"
 
 // emailAddress is the contract's expression, with white space as JavaScript
 // understands it.
-var emailAddress = regexp.MustCompile(`^[^\s\p{Z}\x{FEFF}@]+@[^\s\p{Z}\x{FEFF}@]+\.[^\s\p{Z}\x{FEFF}@]+$`)
+var emailAddress = regexp.MustCompile(`^[^\s\v\p{Z}\x{FEFF}@]+@[^\s\v\p{Z}\x{FEFF}@]+\.[^\s\v\p{Z}\x{FEFF}@]+$`)
 
 // checkValue returns what is wrong with a value that was given, or nothing.
 func (e *formEndpoint) checkValue(f Field, value any) string {
