@@ -1,0 +1,46 @@
+package config
+
+import "time"
+
+// Settings are all settings of Parley: this struct is their one declaration.
+// YAML keys, environment variables, flags, help, checks, the warnings at the
+// start and docs/configuration.md are derived from it, so a new setting is one
+// new field.
+//
+// The tags of a field:
+//
+//	name      the YAML key; from "demo_page" follow DEMO_PAGE and --demo-page
+//	env       the environment variable, where it is not the name in capitals
+//	default   the value where nothing else is said
+//	example   what an error suggests to write, where the default would not do
+//	min, max  the smallest and the largest value, for numbers and durations
+//	oneof     the only values, with commas between
+//	risk      a value that relaxes something, "=", and what follows from it
+//	help      one or two sentences
+//	group     a heading above this field and the ones that follow
+//
+// A field of type [Secret] is a secret: see there.
+type Settings struct {
+	Port       int    `group:"Server" name:"port" default:"3001" min:"0" max:"65535" help:"The port to listen on; 0 takes any free one."`
+	Host       string `name:"host" example:"127.0.0.1" help:"The address to listen on, such as 127.0.0.1; empty means every network interface."`
+	PublicURL  string `name:"public_url" example:"https://chat.example.com" help:"Where visitors reach this server, such as https://chat.example.com. It is what {{base_url}} in a reply becomes; empty means what each request says."`
+	NodeEnv    string `name:"node_env" default:"development" oneof:"development,production,test" help:"What this server is for. In production the demo page is off unless DEMO_PAGE says otherwise."`
+	DemoPage   bool   `name:"demo_page" default:"true" help:"Serve a page at / on which to try the chat."`
+	ConfigFile string `name:"config" env:"PARLEY_CONFIG" example:"parley.yaml" help:"The configuration file. Empty means parley.yaml in the working directory, where it exists."`
+
+	DatabaseURL string        `group:"Data" name:"database_url" default:"sqlite:parley.db" risk:"memory:=conversations and filled-in forms are lost when the server stops" help:"Where conversations and filled-in forms are kept: sqlite:FILE, or memory: to keep them while the server runs."`
+	Retention   time.Duration `name:"retention" default:"30d" min:"1m" help:"How long conversations are kept; with memory:, as long as SESSION_TTL unless set. Filled-in forms stay until you delete them."`
+
+	AllowedOrigins []string      `group:"Visitors" name:"allowed_origins" example:"https://example.com" risk:"*=every website may use this chat" help:"The sites whose pages may use the chat, such as https://example.com or https://*.example.com. Empty means pages on this computer only."`
+	SessionTTL     time.Duration `name:"session_ttl" default:"1h" min:"1s" help:"How long after its last message a conversation is remembered."`
+	SessionBinding string        `name:"session_binding" default:"on" oneof:"on,off" risk:"off=whoever guesses a session id goes on with that conversation" help:"Whether a session id that could be guessed works only for the client that began the conversation."`
+	RequireSession bool          `name:"require_session" default:"false" help:"Refuse messages without a session_id. Otherwise each is a conversation of its own."`
+	MaxPrompt      int           `name:"max_prompt" default:"1000" min:"1" max:"10000" help:"The length of the longest prompt, as JavaScript counts it (UTF-16 code units)."`
+
+	AnswerTimeout time.Duration `group:"Answers" name:"answer_timeout" default:"60s" min:"1s" max:"70s" help:"The most time that an answer may take; the server ends every response after 75s."`
+	MaxTurns      int           `name:"max_turns" default:"4096" min:"1" max:"1000000" help:"How many messages may be answered or wait at once; more are refused with 503."`
+	OpenAIAPIKey  Secret        `name:"openai_api_key" help:"The key for OpenAI's models. This version accepts it and does not use it yet."`
+
+	LogLevel   string `group:"Logs" name:"log_level" default:"info" oneof:"debug,info,warn,error" help:"The least important lines that are logged. Logs are JSON lines on standard output."`
+	LogPrompts bool   `name:"log_prompts" default:"true" help:"Whether logs may contain the first 100 characters of a prompt."`
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/parley-chat/parley/cmd/parley/internal/config"
+)
+
+// screen is what a person sees when the server has started: where it is, what
+// answers, where data goes, what is relaxed, and what to try.
+func screen(cfg *config.Config, addr net.Addr) string {
+	url := localURL(cfg.Host, addr)
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nParley %s is ready.\n\n", parleyVersion())
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	row := func(name, value string) { fmt.Fprintf(table, "  %s\t%s\n", name, value) }
+	row("chat", url+"/chat"+reach(cfg.Host))
+	if cfg.DemoPage {
+		row("page", url+"/ to try it in a browser")
+	}
+	row("bot", botLine(cfg))
+	row("data", dataLine(cfg))
+	if len(cfg.AllowedOrigins) == 0 {
+		row("sites", "pages on this computer; add yours with ALLOWED_ORIGINS=https://example.com")
+	} else {
+		row("sites", strings.Join(cfg.AllowedOrigins, ", "))
+	}
+	for _, r := range cfg.Risks() {
+		row("caution", fmt.Sprintf("%s (%s): %s", r.Setting, r.Origin, r.Consequence))
+	}
+	for _, note := range notes(cfg) {
+		row("note", note)
+	}
+	table.Flush()
+	fmt.Fprintf(&b, "\n  curl -X POST %s/chat -H \"Content-Type: application/json\" -d '{\"prompt\": \"Hello\", \"session_id\": \"test-session\"}'\n\n", url)
+	return b.String()
+}
+
+// localURL is where the server can be reached from this computer.
+func localURL(host string, addr net.Addr) string {
+	if ip := net.ParseIP(host); host == "" || (ip != nil && (ip.IsUnspecified() || ip.IsLoopback())) {
+		host = "localhost"
+	}
+	_, port, _ := net.SplitHostPort(addr.String())
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// reach says who can reach the server, beyond what the address says.
+func reach(host string) string {
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		return " (on every network interface)"
+	}
+	return ""
+}
+
+func botLine(cfg *config.Config) string {
+	switch {
+	case !cfg.Sample:
+		return count(cfg.RuleCount(), "rule") + " from " + cfg.ConfigFile
+	case cfg.ConfigFile != "":
+		return "sample rules, because " + cfg.ConfigFile + " has none"
+	}
+	return "sample rules; write your own in " + config.DefaultFile
+}
+
+func dataLine(cfg *config.Config) string {
+	scheme, location := cfg.Database()
+	switch scheme {
+	case "memory":
+		return "in memory"
+	case "sqlite":
+		if path, err := filepath.Abs(location); err == nil {
+			location = path
+		}
+		return location + " (SQLite)"
+	}
+	return scheme
+}
+
+// notes are about what may not be as one expects.
+func notes(cfg *config.Config) []string {
+	var notes []string
+	if cfg.Sample && cfg.NodeEnv == "production" {
+		notes = append(notes, "the sample rules answer your visitors")
+	}
+	if !cfg.OpenAIAPIKey.IsZero() {
+		notes = append(notes, "OPENAI_API_KEY is set, and this version does not use it yet: rules answer")
+	}
+	if n := len(cfg.Warnings); n > 0 {
+		notes = append(notes, count(n, "warning")+" about "+cfg.ConfigFile+"; run: parley config check")
+	}
+	return notes
+}
+
+// count returns a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

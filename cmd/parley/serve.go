@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/parley-chat/parley"
+	"github.com/parley-chat/parley/cmd/parley/internal/config"
+)
+
+func (p *program) serveCommand() command {
+	return command{
+		name:    "serve",
+		summary: "Answer the chat; what parley does without a command",
+		about:   "Every flag is a setting. It can also be an environment variable, a line of .env or a line of parley.yaml; what stands first here wins.",
+		flags: func(fs *flag.FlagSet) func(context.Context, []string) error {
+			flags := settingFlags{}.register(fs)
+			return func(ctx context.Context, _ []string) error { return p.serve(ctx, flags) }
+		},
+	}
+}
+
+// The times that things may take. Reading a request and then the longest
+// ANSWER_TIMEOUT fit into writeTimeout.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 75 * time.Second
+	idleTimeout       = 60 * time.Second
+
+	drainTimeout = 25 * time.Second // for the turns that run when the server is told to stop
+	closeTimeout = 3 * time.Second  // and then for sending their answers
+)
+
+const maxHeaderBytes = 16 << 10
+
+// serve runs the server until it is told to stop.
+func (p *program) serve(ctx context.Context, flags settingFlags) error {
+	cfg, err := p.load(flags)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(ctx)
+	defer stop()
+	listener, err := listen(cfg)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	store, err := openStore(cfg)
+	if err != nil {
+		return fmt.Errorf("cannot open the database that DATABASE_URL names: %w", err)
+	}
+	err = p.serveFrom(ctx, cfg, listener, store)
+	if closeErr := store.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// serveFrom serves from a store until ctx ends or something breaks.
+func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener net.Listener, store parley.Store) error {
+	log := newLogger(p.stdout, cfg)
+	chat, handler, err := wire(cfg, store, log)
+	if err != nil {
+		return err
+	}
+	server := newServer(handler, log)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Fprint(p.stderr, screen(cfg, listener.Addr()))
+	log.Info("started", "version", parleyVersion(), "address", listener.Addr().String())
+
+	// What ends the server is told twice: here to whoever reads the log, and by
+	// main to the person at the terminal.
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+	case err = <-served:
+		log.Error("the server failed", "error", err)
+	case err = <-broken(store):
+		err = fmt.Errorf("the database can no longer be relied on: %w", err)
+		log.Error("the store is broken", "error", err)
+	}
+	err = errors.Join(err, shutdown(chat, server))
+	log.Info("stopped")
+	return err
+}
+
+// listen takes the port.
+func listen(cfg *config.Config) (net.Listener, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(cfg.Host, strconv.Itoa(cfg.Port)))
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("port %d is already in use: stop the other program or set PORT=%d", cfg.Port, cfg.Port%65535+1)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("port %d is not open to this user: set PORT=3001, and let a proxy pass port %d on", cfg.Port, cfg.Port)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s is not an address of this computer: set HOST to one that is, or leave it empty", cfg.Host)
+	case err != nil:
+		return nil, fmt.Errorf("cannot listen where HOST=%s and PORT=%d say: %w", cfg.Host, cfg.Port, err)
+	}
+	return listener, nil
+}
+
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	fresh := &freshConns{conns: map[net.Conn]bool{}}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         fresh.track,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	server.RegisterOnShutdown(fresh.close)
+	return server
+}
+
+// untilSignal returns a context that ends when the process is told to stop. A
+// second signal ends the process at once.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitFailure)
+	}()
+	return ctx, cancel
+}
+
+// broken returns where a store says that it can no longer keep its promises.
+func broken(store parley.Store) <-chan error {
+	if s, ok := store.(interface{ Broken() <-chan error }); ok {
+		return s.Broken()
+	}
+	return nil
+}
+
+// shutdown refuses new messages, waits for the turns that run, and then for
+// their answers to be sent.
+func shutdown(chat *parley.Chat, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := chat.Shutdown(ctx)
+	if err != nil {
+		err = errors.New("some answers took too long and were cut off")
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		server.Close() // what is left are clients that do not read
+	}
+	return err
+}
