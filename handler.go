@@ -40,15 +40,17 @@ func (c *Chat) Handler() http.Handler {
 			}
 		}
 		if r.method != "" {
-			h = c.route(r.method, h)
+			h = c.Route(r.method, h)
 		}
 		mux.Handle(r.pattern, h)
 	}
 	return mux
 }
 
-// route lets one method through to h, and answers preflights and all others.
-func (c *Chat) route(method string, h http.Handler) http.Handler {
+// Route makes a handler part of the chat's interface: pages on
+// [Config.AllowedOrigins] can read its answers, preflights are answered, and so
+// is every other method than the one given. A handler for GET gets HEAD too.
+func (c *Chat) Route(method string, h http.Handler) http.Handler {
 	allow := method + ", OPTIONS"
 	if method == http.MethodGet {
 		allow = "GET, HEAD, OPTIONS"

@@ -70,7 +70,11 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 
 // serveFrom serves from a store until ctx ends or something breaks.
 func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener net.Listener, store parley.Store) error {
-	log := newLogger(p.stdout, cfg)
+	log, logs, err := newLogger(p.stdout, cfg)
+	if err != nil {
+		return err
+	}
+	defer logs.Close()
 	chat, handler, err := wire(cfg, store, log)
 	if err != nil {
 		return err
@@ -81,6 +85,7 @@ func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener ne
 	fmt.Fprint(p.stderr, screen(cfg, listener.Addr()))
 	log.Info("started", "version", parleyVersion(), "address", listener.Addr().String())
 
+	drain := drainTimeout
 	// What ends the server is told twice: here to whoever reads the log, and by
 	// main to the person at the terminal.
 	select {
@@ -91,8 +96,9 @@ func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener ne
 	case err = <-broken(store):
 		err = fmt.Errorf("the database can no longer be relied on: %w", err)
 		log.Error("the store is broken", "error", err)
+		drain = 0 // what is answered now cannot be kept
 	}
-	err = errors.Join(err, shutdown(chat, server))
+	err = errors.Join(err, shutdown(chat, server, drain))
 	log.Info("stopped")
 	return err
 }
@@ -152,13 +158,13 @@ func broken(store parley.Store) <-chan error {
 	return nil
 }
 
-// shutdown refuses new messages, waits for the turns that run, and then for
-// their answers to be sent.
-func shutdown(chat *parley.Chat, server *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+// shutdown refuses new messages, waits for the turns that run, at most as long
+// as drain, and then for their answers to be sent.
+func shutdown(chat *parley.Chat, server *http.Server, drain time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	err := chat.Shutdown(ctx)
-	if err != nil {
+	if err != nil && drain > 0 {
 		err = errors.New("some answers took too long and were cut off")
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), closeTimeout)

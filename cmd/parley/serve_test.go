@@ -407,7 +407,7 @@ func TestShutdownLetsTurnsFinish(t *testing.T) {
 	}()
 	<-begun
 	ended := make(chan error)
-	go func() { ended <- shutdown(chat, httpServer) }()
+	go func() { ended <- shutdown(chat, httpServer, drainTimeout) }()
 	for status := 0; status != http.StatusServiceUnavailable; { // until it has noticed
 		status, _ = s.get("/ready")
 	}

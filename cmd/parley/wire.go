@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"github.com/parley-chat/parley/bot"
 	"github.com/parley-chat/parley/cmd/parley/internal/config"
 	"github.com/parley-chat/parley/cmd/parley/internal/site"
+	"github.com/parley-chat/parley/middleware"
+	"github.com/parley-chat/parley/middleware/compress"
 	"github.com/parley-chat/parley/store/sqlite"
 )
 
@@ -43,8 +46,19 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 		cfg.Default,
 	)
 
+	csrf, err := middleware.NewCSRF(cfg.CSRFRequired, cfg.CSRFSecrets()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	limits, err := rateLimits(cfg, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	// What stands around /chat and the forms, the first outermost, within CORS.
-	guards := []func(http.Handler) http.Handler{}
+	guards := []func(http.Handler) http.Handler{
+		csrf.Check,
+		limits,
+	}
 
 	chat, err := parley.New(parley.Config{
 		Bot:            answers,
@@ -68,6 +82,7 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 
 	routes := http.NewServeMux()
 	routes.Handle("/", chat.Handler())
+	routes.Handle("/csrf-token", chat.Route("GET", csrf))
 	if cfg.DemoPage {
 		page := site.Page(site.Options{Bot: botName(cfg), Config: cfg.ConfigFile, BaseURL: cfg.PublicURL, Version: parleyVersion()})
 		routes.Handle("/{$}", page)
@@ -78,12 +93,60 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	}
 
 	// What stands around every route, the first outermost.
-	around := []func(http.Handler) http.Handler{}
-	var handler http.Handler = routes
-	for _, middleware := range slices.Backward(around) {
-		handler = middleware(handler)
+	clientAddr, err := middleware.ClientAddr(cfg.TrustProxy, log)
+	if err != nil {
+		return nil, nil, err
 	}
+	handler := around(routes,
+		clientAddr,
+		middleware.RequestID,
+		only(cfg.AccessLog, middleware.AccessLog(log, cfg.LogPrompts)),
+		middleware.Recover(log),
+		only(cfg.SecurityHeaders, middleware.SecurityHeaders),
+		only(cfg.Compression, compress.Handler),
+	)
 	return chat, handler, nil
+}
+
+// around puts middleware around a handler, the first outermost.
+func around(h http.Handler, middleware ...func(http.Handler) http.Handler) http.Handler {
+	for _, m := range slices.Backward(middleware) {
+		h = m(h)
+	}
+	return h
+}
+
+// only returns middleware that can be switched off.
+func only(on bool, m func(http.Handler) http.Handler) func(http.Handler) http.Handler {
+	if on {
+		return m
+	}
+	return func(next http.Handler) http.Handler { return next }
+}
+
+// rateLimits counts messages and filled-in forms apart.
+func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+	limit := func(name string, most int) (func(http.Handler) http.Handler, error) {
+		if most == 0 {
+			return only(false, nil), nil
+		}
+		return middleware.RateLimit(middleware.Rate{Name: name, Limit: most, Window: cfg.RateLimitWindow}, nil, log)
+	}
+	chat, errChat := limit("chat", cfg.RateLimit)
+	forms, errForms := limit("forms", cfg.RateLimitForms)
+	if err := errors.Join(errChat, errForms); err != nil {
+		return nil, err
+	}
+	return func(next http.Handler) http.Handler {
+		chat, forms := chat(next), forms(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/chat" {
+				chat.ServeHTTP(w, r)
+			} else {
+				forms.ServeHTTP(w, r)
+			}
+		})
+	}, nil
 }
 
 // botName is what the page says of who answers; nothing means the sample rules.

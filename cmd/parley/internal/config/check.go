@@ -7,9 +7,11 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-chat/parley"
 	"github.com/parley-chat/parley/bot"
+	"github.com/parley-chat/parley/middleware"
 )
 
 // defaultReply is what the bot says where no rule matches and the file has no
@@ -23,6 +25,7 @@ func (l *loader) check(file *script) {
 	l.checkDatabase()
 	l.checkRetention()
 	l.checkEngine(file)
+	l.checkGuards()
 	answers := file
 	if len(file.Rules) == 0 && len(file.Default) == 0 {
 		answers = l.sample()
@@ -98,6 +101,32 @@ func (l *loader) checkEngine(file *script) {
 		default:
 			l.problems.add(p.Path, "%s", p.Reason)
 		}
+	}
+}
+
+// checkGuards has the middleware itself check what is passed on to it.
+func (l *loader) checkGuards() {
+	c := l.config
+	_, err := middleware.ClientAddr(c.TrustProxy, nil)
+	l.failEach("trust_proxy", err)
+	_, err = middleware.NewCSRF(c.CSRFRequired, c.CSRFSecrets()...)
+	switch {
+	case c.CSRFRequired && c.CSRFSecret.IsZero():
+		l.failEach("csrf_required", err)
+	default:
+		l.failEach("csrf_secret", err)
+	}
+	if c.RateLimitWindow%time.Second != 0 {
+		l.fail(c.origins["rate_limit_window"], "rate_limit_window", "is not a whole number of seconds; write "+c.origins["rate_limit_window"].write, "15m")
+	}
+}
+
+// failEach reports everything that is wrong with a setting.
+func (l *loader) failEach(name string, err error) {
+	var ps parley.Problems
+	ps.AddAll("", err)
+	for _, p := range ps {
+		l.fail(l.config.origins[name], name, "%s", p.Reason)
 	}
 }
 

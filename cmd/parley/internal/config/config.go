@@ -9,6 +9,7 @@ import (
 	"maps"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/parley-chat/parley"
 	"github.com/parley-chat/parley/bot"
@@ -39,7 +40,7 @@ func (c *Config) derive() {
 		c.DemoPage = false
 	}
 	if scheme, _ := c.Database(); scheme == "memory" && !c.isSet("retention") {
-		c.Retention = c.SessionTTL
+		c.Retention = max(c.SessionTTL, 24*time.Hour) // an idempotency key lives a day
 	}
 }
 
@@ -64,6 +65,18 @@ func (s Settings) Database() (scheme, location string) {
 // placeholder.
 func (c *Config) value(s Setting) string {
 	return Format(reflect.ValueOf(c.Settings).Field(s.index).Interface())
+}
+
+// CSRFSecrets returns what signs CSRF tokens, and then what signed older ones.
+func (c *Config) CSRFSecrets() []string {
+	if c.CSRFSecret.IsZero() {
+		return nil
+	}
+	secrets := strings.Split(c.CSRFSecret.Reveal(), ",")
+	for i, secret := range secrets {
+		secrets[i] = strings.TrimSpace(secret)
+	}
+	return secrets
 }
 
 // RuleCount returns how many rules answer.

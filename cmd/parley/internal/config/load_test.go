@@ -67,7 +67,9 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 		DatabaseURL: "sqlite:parley.db", Retention: 30 * 24 * time.Hour,
 		SessionTTL: time.Hour, SessionBinding: "on", MaxPrompt: 1000,
 		AnswerTimeout: time.Minute, MaxTurns: 4096,
-		LogLevel: "info", LogPrompts: true,
+		RateLimit: 100, RateLimitForms: 20, RateLimitWindow: 15 * time.Minute,
+		SecurityHeaders: true, Compression: true,
+		AccessLog: true, LogLevel: "info", LogPrompts: true,
 	}
 	if got := fmt.Sprintf("%+v", cfg.Settings); got != fmt.Sprintf("%+v", want) {
 		t.Errorf("the defaults are\n%s\nwant\n%+v", got, want)
@@ -155,7 +157,8 @@ func TestSettingsFollowFromOthers(t *testing.T) {
 		"development":                      {nil, true, 30 * 24 * time.Hour},
 		"production has no demo page":      {[]string{"NODE_ENV=production"}, false, 30 * 24 * time.Hour},
 		"unless it is asked for":           {[]string{"NODE_ENV=production", "DEMO_PAGE=true"}, true, 30 * 24 * time.Hour},
-		"memory forgets with the session":  {[]string{"DATABASE_URL=memory:", "SESSION_TTL=2h"}, true, 2 * time.Hour},
+		"memory forgets after a day":       {[]string{"DATABASE_URL=memory:", "SESSION_TTL=2h"}, true, 24 * time.Hour},
+		"and never within a session":       {[]string{"DATABASE_URL=memory:", "SESSION_TTL=48h"}, true, 48 * time.Hour},
 		"unless it is told how long":       {[]string{"DATABASE_URL=memory:", "RETENTION=3h"}, true, 3 * time.Hour},
 		"an empty variable counts as none": {[]string{"NODE_ENV=", "DEMO_PAGE="}, true, 30 * 24 * time.Hour},
 	} {

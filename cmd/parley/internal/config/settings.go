@@ -29,7 +29,7 @@ type Settings struct {
 	ConfigFile string `name:"config" env:"PARLEY_CONFIG" example:"parley.yaml" help:"The configuration file. Empty means parley.yaml in the working directory, where it exists."`
 
 	DatabaseURL string        `group:"Data" name:"database_url" default:"sqlite:parley.db" risk:"memory:=conversations and filled-in forms are lost when the server stops" help:"Where conversations and filled-in forms are kept: sqlite:FILE, or memory: to keep them while the server runs."`
-	Retention   time.Duration `name:"retention" default:"30d" min:"1m" help:"How long conversations are kept; with memory:, as long as SESSION_TTL unless set. Filled-in forms stay until you delete them."`
+	Retention   time.Duration `name:"retention" default:"30d" min:"1m" help:"How long conversations are kept; with memory:, a day unless set. Filled-in forms stay until you delete them."`
 
 	AllowedOrigins []string      `group:"Visitors" name:"allowed_origins" example:"https://example.com" risk:"*=every website may use this chat" help:"The sites whose pages may use the chat, such as https://example.com or https://*.example.com. Empty means pages on this computer only."`
 	SessionTTL     time.Duration `name:"session_ttl" default:"1h" min:"1s" help:"How long after its last message a conversation is remembered."`
@@ -41,6 +41,17 @@ type Settings struct {
 	MaxTurns      int           `name:"max_turns" default:"4096" min:"1" max:"1000000" help:"How many messages may be answered or wait at once; more are refused with 503."`
 	OpenAIAPIKey  Secret        `name:"openai_api_key" help:"The key for OpenAI's models. This version accepts it and does not use it yet."`
 
-	LogLevel   string `group:"Logs" name:"log_level" default:"info" oneof:"debug,info,warn,error" help:"The least important lines that are logged. Logs are JSON lines on standard output."`
+	TrustProxy      string        `group:"Protection" name:"trust_proxy" example:"1" help:"Which proxies in front of this server are believed about a visitor's address: how many a request passes, or their addresses, such as 10.0.0.5, 10.1.0.0/16 or loopback. Empty believes nobody."`
+	RateLimit       int           `name:"rate_limit" default:"100" min:"0" risk:"0=one visitor can send as many messages as the server takes" help:"How many messages a visitor may send within RATE_LIMIT_WINDOW; 0 means any number."`
+	RateLimitForms  int           `name:"rate_limit_forms" default:"20" min:"0" risk:"0=one visitor can fill in as many forms as the server takes" help:"How many forms a visitor may send within RATE_LIMIT_WINDOW, counted apart; 0 means any number."`
+	RateLimitWindow time.Duration `name:"rate_limit_window" default:"15m" min:"1s" max:"24h" help:"How long messages and forms count, from a visitor's first one on."`
+	CSRFSecret      Secret        `name:"csrf_secret" help:"Signs the tokens that GET /csrf-token hands out, and that are checked wherever a request carries one; 16 bytes or more. Without it such tokens are ignored. To replace it, write the new one, a comma and the old one for two hours."`
+	CSRFRequired    bool          `name:"csrf_required" default:"false" help:"Refuse messages and forms without a CSRF token."`
+	SecurityHeaders bool          `name:"security_headers" default:"true" risk:"false=browsers are not told to distrust what this server did not mean to send" help:"Send the headers with which browsers protect a site."`
+	Compression     bool          `name:"compression" default:"true" help:"Compress answers with zstd or gzip where the visitor's browser can read them."`
+
+	AccessLog  bool   `group:"Logs" name:"access_log" default:"true" help:"Log a line for every request."`
+	LogFile    string `name:"log_file" example:"parley.log" help:"A file that gets every line of the log too. At 100 MB it is put aside, and the newest seven are kept, compressed."`
+	LogLevel   string `name:"log_level" default:"info" oneof:"debug,info,warn,error" help:"The least important lines that are logged. Logs are JSON lines on standard output."`
 	LogPrompts bool   `name:"log_prompts" default:"true" help:"Whether logs may contain the first 100 characters of a prompt."`
 }
