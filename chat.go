@@ -87,6 +87,7 @@ type Chat struct {
 	store    Store
 	log      *slog.Logger
 	sessions sessions
+	tokens   tokens
 	origins  origins
 	forms    map[string]*formEndpoint
 	lanes    lanes
@@ -148,6 +149,7 @@ func New(cfg Config) (*Chat, error) {
 		store:    cfg.Store,
 		log:      cfg.Logger,
 		sessions: sessions{secret: secret, open: cfg.OpenSessions},
+		tokens:   tokens{secret: secret, ttl: cfg.SessionTTL},
 		origins:  origins,
 		forms:    forms,
 	}
@@ -172,7 +174,13 @@ type Request struct {
 	Key     string // idempotency key; empty for none
 	Client  string // who sends it: the same for every message of one client, hard to take for another
 	BaseURL string // see Turn.BaseURL
+
+	token *sessionToken // verified; names the session in place of Session
 }
+
+// hasSession reports whether the message belongs to a conversation that is
+// remembered.
+func (q Request) hasSession() bool { return q.Session != "" || q.token != nil }
 
 // Answer takes a message and returns the reply once its turn is committed. A
 // message that is sent twice, with the same key, or without one while the first
@@ -204,7 +212,7 @@ func (c *Chat) check(q Request) error {
 	switch {
 	case isBlank(q.Prompt):
 		return invalid("Invalid prompt")
-	case q.Session == "" && c.cfg.RequireSession, q.Session != "" && !checkSessionID(q.Session):
+	case !q.hasSession() && c.cfg.RequireSession, q.Session != "" && !checkSessionID(q.Session):
 		return invalid("Invalid session_id")
 	case utf16Len(q.Prompt) > c.cfg.MaxPrompt:
 		return invalid("Prompt too long")
@@ -236,7 +244,7 @@ func utf16Len(s string) int {
 func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 	now := time.Now()
 	restSince := now.Add(-c.cfg.SessionTTL)
-	if j.Session == "" {
+	if !j.hasSession() {
 		restSince = now // nothing is remembered
 	}
 	begun, err := c.store.Begin(ctx, NewTurn{
@@ -276,7 +284,7 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 // ask has the bot answer and checks what it says. Its errors are logged.
 func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 	turn := &Turn{Session: j.session, Seq: record.Seq, Prompt: j.Prompt, Time: record.Began, BaseURL: j.BaseURL}
-	if j.Session == "" {
+	if !j.hasSession() {
 		turn.Session, turn.Seq = "", 1
 	} else {
 		turn.history = func(ctx context.Context, turns int) ([]Message, error) {

@@ -26,6 +26,8 @@ func (c *Chat) Handler() http.Handler {
 		serve           func(http.ResponseWriter, *http.Request)
 	}{
 		{"POST", "/chat", true, c.serveChat},
+		{"POST", "/session", true, c.serveSession},
+		{"GET", "/history", true, c.serveHistory},
 		{"POST", "/contact-form", true, c.serveForm},
 		{"POST", "/forms/{id}", true, c.serveForm},
 		{"GET", "/health", false, c.serveHealth},
@@ -76,7 +78,15 @@ func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
 		WriteError(w, err)
 		return
 	}
+	token, err := c.sessionFromToken(w, r)
+	if err != nil {
+		WriteError(w, err)
+		return
+	}
 	q := decodeMessage(object)
+	if token != nil {
+		q.Session, q.token = "", token
+	}
 	q.Key = strings.Trim(r.Header.Get("Idempotency-Key"), `"`) // a string of RFC 9651, or bare
 	q.Client = clientOf(r)
 	q.BaseURL = c.baseURL(r)

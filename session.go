@@ -37,6 +37,8 @@ type sessions struct {
 // client, so that a retry finds its twin.
 func (s sessions) key(q Request) string {
 	switch {
+	case q.token != nil:
+		return s.mac("token", string(q.token.id[:]))
 	case q.Session == "" && q.Key != "":
 		return s.mac("keyed", q.Client, q.Key)
 	case q.Session == "":

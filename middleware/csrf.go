@@ -65,7 +65,8 @@ func NewCSRF(required bool, secrets ...string) (*CSRF, error) {
 
 // Check is the middleware. A request whose X-CSRFToken or X-CSRF-Token is not
 // [CSRF.Valid] is answered with 403, and so is one without either where tokens
-// are required. An empty header counts as none.
+// are required. An empty header counts as none. What only reads (GET and HEAD)
+// needs no token: other sites cannot see the answer.
 func (c *CSRF) Check(next http.Handler) http.Handler {
 	if len(c.secrets) == 0 {
 		return next
@@ -84,7 +85,8 @@ func (c *CSRF) Check(next http.Handler) http.Handler {
 				found = true
 			}
 		}
-		if c.required && !found {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if c.required && !found && !reads {
 			refuseCSRF(w)
 			return
 		}

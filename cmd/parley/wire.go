@@ -124,7 +124,9 @@ func only(on bool, m func(http.Handler) http.Handler) func(http.Handler) http.Ha
 	return func(next http.Handler) http.Handler { return next }
 }
 
-// rateLimits counts messages and filled-in forms apart.
+// rateLimits counts messages, filled-in forms, and what a page needs to go on
+// with a conversation apart. The last costs next to nothing and comes with every
+// page that a visitor opens.
 func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	limit := func(name string, most int) (func(http.Handler) http.Handler, error) {
 		if most == 0 {
@@ -133,16 +135,20 @@ func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.H
 		return middleware.RateLimit(middleware.Rate{Name: name, Limit: most, Window: cfg.RateLimitWindow}, nil, log)
 	}
 	chat, errChat := limit("chat", cfg.RateLimit)
-	forms, errForms := limit("forms", cfg.RateLimitForms)
-	if err := errors.Join(errChat, errForms); err != nil {
+	sessions, errSessions := limit("session", 10*cfg.RateLimit)
+	forms, errForms := limit("form", cfg.RateLimitForms)
+	if err := errors.Join(errChat, errSessions, errForms); err != nil {
 		return nil, err
 	}
 	return func(next http.Handler) http.Handler {
-		chat, forms := chat(next), forms(next)
+		chat, sessions, forms := chat(next), sessions(next), forms(next)
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/chat" {
+			switch r.URL.Path {
+			case "/chat":
 				chat.ServeHTTP(w, r)
-			} else {
+			case "/session", "/history":
+				sessions.ServeHTTP(w, r)
+			default:
 				forms.ServeHTTP(w, r)
 			}
 		})
