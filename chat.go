@@ -291,20 +291,22 @@ func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 			return c.history(ctx, record, turns)
 		}
 	}
-	log := c.log.With("session", shortSession(j.session), "seq", record.Seq)
 	reply, err := c.callBot(ctx, turn)
+	if err == nil {
+		return reply, nil
+	}
+	log := c.log.With("session", shortSession(j.session), "seq", record.Seq)
 	switch {
 	case errors.Is(err, ErrPass):
 		log.Warn("no bot had an answer")
 		return Text(apologyNoAnswer), nil
-	case err != nil && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		log.Warn("the answer was given up", "error", err)
 		return Reply{}, unavailable(err)
-	case err != nil:
+	default:
 		log.Error("the bot failed", "error", err)
 		return Reply{}, asError(err)
 	}
-	return reply, nil
 }
 
 // callBot calls the bot, checks its reply, and turns a panic of either into an

@@ -171,9 +171,15 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	}
 	data = append(data, '\n')
 	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(data)))
-	h.Set("Cache-Control", "no-store")
+	h["Content-Type"] = jsonType
+	h["Content-Length"] = []string{strconv.Itoa(len(data))}
+	h["Cache-Control"] = noStore
 	w.WriteHeader(status)
 	w.Write(data)
 }
+
+// Header values that all answers share; nobody changes them.
+var (
+	jsonType = []string{"application/json; charset=utf-8"}
+	noStore  = []string{"no-store"}
+)

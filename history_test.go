@@ -165,6 +165,25 @@ func TestWithoutASessionNothingIsRemembered(t *testing.T) {
 	})
 }
 
+// In the store, too, such a message is a conversation of its own.
+func TestWithoutASessionEachTurnIsAConversation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := parley.NewMemory()
+		chat := newChat(t, parley.Config{Store: store})
+		var trace parley.Trace
+		for range 2 {
+			if _, err := chat.Answer(parley.WithTrace(t.Context(), &trace), parley.Request{Prompt: "Hello"}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		records, err := store.Transcript(t.Context(), parley.Page{Session: trace.Session, Limit: 10})
+		if err != nil || len(records) != 2 || records[0].First != 1 || records[1].First != 2 {
+			t.Errorf("stored are %+v, %v; want two turns, each the first of its stretch", records, err)
+		}
+	})
+}
+
 // A turn that another node began and has not finished is no part of history.
 func TestHistorySkipsTurnsWithoutAnAnswer(t *testing.T) {
 	store := parley.NewMemory()

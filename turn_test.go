@@ -329,6 +329,28 @@ func TestGraceBeginsAgainWhenARetryLeaves(t *testing.T) {
 	})
 }
 
+// A bot may take a while to stop. Who comes back meanwhile waits for a turn of
+// its own, and not for the end of the one that was given up.
+func TestRetryDoesNotJoinATurnThatIsBeingStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		chat := newChat(t, parley.Config{Bot: parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+			if calls++; calls > 1 {
+				return sayBack(ctx, turn)
+			}
+			<-ctx.Done()
+			time.Sleep(5 * time.Second)
+			return parley.Reply{}, ctx.Err()
+		})})
+		q := parley.Request{Session: "s", Prompt: "Hello"}
+		ctx, leave := context.WithTimeout(t.Context(), time.Second)
+		defer leave()
+		<-send(ctx, chat, q)
+		time.Sleep(2 * time.Second)
+		wantText(t, "the retry", <-send(t.Context(), chat, q), "You said: Hello")
+	})
+}
+
 func TestRetryAfterTheGraceIsANewTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		bot := &slowBot{takes: 30 * time.Second}

@@ -152,30 +152,35 @@ func TestStreamsPassThroughTheChain(t *testing.T) {
 			if err != nil {
 				t.Errorf("write an event: %v", err)
 			}
-			<-next
+			select {
+			case <-next:
+			case <-r.Context().Done():
+			}
 		}
 	}))
 	server := httptest.NewServer(h)
 	defer server.Close()
 	for _, accept := range []string{"text/event-stream", "*/*"} {
-		r, err := http.NewRequest("GET", server.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Accept", accept)
-		r.Header.Set("Accept-Encoding", "gzip, zstd")
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range 3 {
-			event := make([]byte, len("data: hello\n\n"))
-			if _, err := io.ReadFull(response.Body, event); err != nil || string(event) != "data: hello\n\n" {
-				t.Fatalf("event %d arrived as %q, %v", i, event, err)
+		t.Run("Accept: "+accept, func(t *testing.T) {
+			r, err := http.NewRequest("GET", server.URL, nil)
+			if err != nil {
+				t.Fatal(err)
 			}
-			next <- true
-		}
-		response.Body.Close()
+			r.Header.Set("Accept", accept)
+			r.Header.Set("Accept-Encoding", "gzip, zstd")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			for i := range 3 {
+				event := make([]byte, len("data: hello\n\n"))
+				if _, err := io.ReadFull(response.Body, event); err != nil || string(event) != "data: hello\n\n" {
+					t.Fatalf("event %d arrived as %q, %v", i, event, err)
+				}
+				next <- true
+			}
+		})
 	}
 }
 

@@ -97,7 +97,10 @@ func TestEventsLeaveWhenTheyAreWritten(t *testing.T) {
 				for range 3 {
 					io.WriteString(w, "data: hello\n\n")
 					http.NewResponseController(w).Flush()
-					<-read
+					select {
+					case <-read:
+					case <-r.Context().Done():
+					}
 				}
 			})))
 			defer server.Close()
