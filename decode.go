@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // readObject reads a request body that must be one JSON object of at most most
@@ -54,35 +55,40 @@ func checkMediaType(h http.Header) error {
 var utf8BOM = []byte("\xef\xbb\xbf")
 
 func decodeObject(data []byte) (map[string]json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(data, utf8BOM)))
-	if t, err := dec.Token(); err != nil {
+	data = bytes.TrimPrefix(data, utf8BOM)
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(data, &object); err != nil {
 		return nil, err
-	} else if t != json.Delim('{') {
+	}
+	if object == nil {
 		return nil, errors.New("not an object")
 	}
-	object := map[string]json.RawMessage{}
-	for dec.More() {
-		t, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		key := t.(string) // the decoder lets nothing else stand here
-		if _, twice := object[key]; twice {
-			return nil, errors.New("a key stands twice")
-		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, err
-		}
-		object[key] = value
-	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return nil, err
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errors.New("something follows the object")
+	if members(data) != len(object) {
+		return nil, errors.New("a key stands twice")
 	}
 	return object, nil
+}
+
+// members counts the members of the object that data, which is valid JSON, is:
+// each has one colon that is in no string and in no inner value.
+func members(data []byte) int {
+	n, depth, inString := 0, 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++ // what follows is escaped
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			depth--
+		case c == ':' && depth == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // invalidSession is a session id that no client may send; it stands for a
@@ -106,10 +112,14 @@ func decodeMessage(object map[string]json.RawMessage) Request {
 	return q
 }
 
-// jsonString decodes a JSON string, and reports false for anything else.
+// jsonString decodes a value that is valid JSON, and reports false for one that
+// is no string.
 func jsonString(data json.RawMessage) (string, bool) {
 	if len(data) == 0 || data[0] != '"' {
 		return "", false
+	}
+	if text := data[1 : len(data)-1]; bytes.IndexByte(text, '\\') < 0 && utf8.Valid(text) {
+		return string(text), true // nothing is escaped and nothing needs mending
 	}
 	var s string
 	err := json.Unmarshal(data, &s)

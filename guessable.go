@@ -35,7 +35,7 @@ func guessable(id string) bool {
 		case used&digit == 0:
 			return true
 		case used&notHex == 0:
-			return len(longest) < 32 || irregular(longest) < 8
+			return len(longest) < 32 || irregular(longest) < 6
 		}
 		return irregular(longest) < 9
 	}

@@ -151,8 +151,10 @@ func (c *Chat) serveReady(w http.ResponseWriter, r *http.Request) {
 var openAPI []byte
 
 func serveOpenAPI(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(openAPI)))
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(openAPI)))
+	h.Set("Cache-Control", "no-store")
 	w.Write(openAPI)
 }
 

@@ -106,6 +106,9 @@ func (r *Reply) UnmarshalJSON(data []byte) error {
 // encodeJSON is json.Marshal without the escapes that only matter inside HTML,
 // so that a URL reads as a URL.
 func encodeJSON(v any) ([]byte, error) {
+	if m, ok := v.(json.Marshaler); ok {
+		return m.MarshalJSON() // of this package, so there is nothing to check or compact
+	}
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
