@@ -3,6 +3,8 @@ package parley
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -14,10 +16,11 @@ type Memory struct {
 	mu          sync.Mutex
 	sessions    map[string][]*Record
 	keys        map[sessionKey]*Record // the turns that have an idempotency key
-	byAge       []*Record              // in the order in which turns began, abandoned ones included
+	byAge       []*Record              // by the times at which they began, abandoned ones included
 	submissions []Submission           // the one with Seq n at n-1
 	submitted   map[string]int64       // Seq by ID
 	secrets     map[string][]byte
+	closed      bool
 }
 
 type sessionKey struct{ session, key string }
@@ -34,12 +37,24 @@ func NewMemory() *Memory {
 	}
 }
 
-// Begin implements [TurnStore].
-func (m *Memory) Begin(ctx context.Context, turn NewTurn) (Begun, error) {
+// lock begins a call, or says why it cannot be. The caller unlocks m.mu.
+func (m *Memory) lock(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return Begun{}, err
+		return err
 	}
 	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return errors.New("parley: the store is closed")
+	}
+	return nil
+}
+
+// Begin implements [TurnStore].
+func (m *Memory) Begin(ctx context.Context, turn NewTurn) (Begun, error) {
+	if err := m.lock(ctx); err != nil {
+		return Begun{}, err
+	}
 	defer m.mu.Unlock()
 	if same := m.same(turn); same != nil {
 		switch {
@@ -58,7 +73,11 @@ func (m *Memory) Begin(ctx context.Context, turn NewTurn) (Begun, error) {
 		}
 	}
 	m.sessions[turn.Session] = append(m.sessions[turn.Session], next)
-	m.byAge = append(m.byAge, next)
+	younger := len(m.byAge) // from here on; clocks and locks disagree a little
+	for younger > 0 && m.byAge[younger-1].Began.After(next.Began) {
+		younger--
+	}
+	m.byAge = slices.Insert(m.byAge, younger, next)
 	if turn.Key != "" {
 		m.keys[sessionKey{turn.Session, turn.Key}] = next
 	}
@@ -75,11 +94,11 @@ func (m *Memory) same(turn NewTurn) *Record {
 		return nil
 	}
 	for _, r := range slices.Backward(m.sessions[turn.Session]) {
-		if r.Reply != nil && r.Ended.Before(turn.TwinsSince) {
-			break
-		}
-		if r.Key == "" && r.Prompt == turn.Prompt {
+		if r.Key == "" && r.Prompt == turn.Prompt && (r.Reply == nil || !r.Ended.Before(turn.TwinsSince)) {
 			return r
+		}
+		if r.Reply != nil && r.Began.Before(turn.DeadBefore) {
+			break
 		}
 	}
 	return nil
@@ -104,12 +123,15 @@ func (r *Record) lastMessage() time.Time {
 
 // Finish implements [TurnStore].
 func (m *Memory) Finish(ctx context.Context, session string, seq int, reply Reply, at time.Time) error {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r := m.find(session, seq); r != nil && r.Reply == nil {
+	r := m.find(session, seq)
+	if r == nil {
+		return fmt.Errorf("parley: the session has no turn %d", seq)
+	}
+	if r.Reply == nil {
 		r.Reply, r.Ended = &reply, at
 	}
 	return nil
@@ -117,10 +139,9 @@ func (m *Memory) Finish(ctx context.Context, session string, seq int, reply Repl
 
 // Abandon implements [TurnStore].
 func (m *Memory) Abandon(ctx context.Context, session string, seq int) error {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	if r := m.find(session, seq); r != nil && r.Reply == nil {
 		m.remove(r)
@@ -161,10 +182,9 @@ func (m *Memory) remove(r *Record) {
 
 // Transcript implements [TurnStore].
 func (m *Memory) Transcript(ctx context.Context, page Page) ([]Record, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	var records []Record
 	for _, r := range slices.Backward(m.sessions[page.Session]) {
@@ -181,10 +201,9 @@ func (m *Memory) Transcript(ctx context.Context, page Page) ([]Record, error) {
 
 // Submit implements [SubmissionStore].
 func (m *Memory) Submit(ctx context.Context, s Submission) (Submission, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return Submission{}, err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	if seq, ok := m.submitted[s.ID]; ok {
 		return m.submissions[seq-1], nil
@@ -197,10 +216,9 @@ func (m *Memory) Submit(ctx context.Context, s Submission) (Submission, error) {
 
 // Submissions implements [SubmissionStore].
 func (m *Memory) Submissions(ctx context.Context, form string, after int64, limit int) ([]Submission, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	var found []Submission
 	for _, s := range m.submissions[min(max(after, 0), int64(len(m.submissions))):] {
@@ -216,10 +234,9 @@ func (m *Memory) Submissions(ctx context.Context, form string, after int64, limi
 
 // Secret implements [Store].
 func (m *Memory) Secret(ctx context.Context, name string) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return nil, err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.secrets[name] == nil {
 		m.secrets[name] = make([]byte, 32)
@@ -230,10 +247,9 @@ func (m *Memory) Secret(ctx context.Context, name string) ([]byte, error) {
 
 // Sweep implements [Store].
 func (m *Memory) Sweep(ctx context.Context, before time.Time, limit int) (int, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.lock(ctx); err != nil {
 		return 0, err
 	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
 	swept, seen := 0, 0
 	var running []*Record
@@ -258,5 +274,10 @@ func (m *Memory) Sweep(ctx context.Context, before time.Time, limit int) (int, e
 	return swept, nil
 }
 
-// Close implements [Store]; it keeps nothing open.
-func (m *Memory) Close() error { return nil }
+// Close implements [Store].
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	return nil
+}

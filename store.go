@@ -36,7 +36,8 @@ type Store interface {
 	// deletes a turn that runs. Submissions are not swept.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 
-	// Close releases the store. It waits for the calls that run.
+	// Close releases the store. It waits for the calls that run; every later call
+	// returns an error, but for Close itself.
 	Close() error
 }
 
@@ -50,7 +51,8 @@ type TurnStore interface {
 
 	// Finish commits the reply of a turn that was begun. It is durable before
 	// it returns. Finishing a turn that is finished changes nothing and returns
-	// nil.
+	// nil. Finishing an unknown one, which was taken back, is an error: its reply
+	// is not kept.
 	Finish(ctx context.Context, session string, seq int, reply Reply, at time.Time) error
 
 	// Abandon takes back a turn that was begun and not finished, as though it
@@ -70,13 +72,17 @@ type TurnStore interface {
 // the session that has no key either, has the same prompt, and runs or ended at
 // or after TwinsSince. If that turn is not finished and began before
 // DeadBefore, it died with its process: it is taken back, and a new one begins.
+//
+// No turn runs for as long as from DeadBefore to Time. So a store that looks
+// for a turn without a Key need not look behind a finished one that began
+// before DeadBefore.
 type NewTurn struct {
 	Session string    // not empty
 	Key     string    // idempotency key; empty for none
 	Prompt  string    // kept as it is
 	Time    time.Time // when the turn begins; stores keep milliseconds or better
 
-	RestSince  time.Time // a session whose newest turn is older begins a new stretch: see [Record.First]
+	RestSince  time.Time // a session whose newest turn ended (or began, if it runs) before begins a new stretch: see [Record.First]
 	KeysSince  time.Time
 	TwinsSince time.Time
 	DeadBefore time.Time
@@ -91,12 +97,12 @@ type Begun struct {
 // A Record is what a store keeps of one turn.
 type Record struct {
 	Session string
-	Seq     int // 1, 2, 3 … within the session; an abandoned turn may leave no gap
+	Seq     int // 1, 2, 3 … within the session; a turn that was abandoned may leave a gap
 	First   int // the number of the turn with which the stretch that this turn belongs to began
 	Key     string
 	Prompt  string
-	Reply   *Reply // nil while the turn runs
-	Began   time.Time
+	Reply   *Reply    // nil while the turn runs
+	Began   time.Time // to the store's precision, the same from Begin on
 	Ended   time.Time // zero while the turn runs
 }
 

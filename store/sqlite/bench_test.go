@@ -4,14 +4,12 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/parley-chat/parley"
-	"github.com/parley-chat/parley/store/sqlite"
 )
 
 // goroutines is how many turns are answered at once in these benchmarks.
@@ -40,16 +38,11 @@ func BenchmarkTurn(b *testing.B) {
 			parallel(b, func() error {
 				n := turns.Add(1)
 				session := fmt.Sprintf("%032x", n%bench.sessions*0x9e3779b97f4a7c1)
-				now := time.Now()
-				t := parley.NewTurn{
-					Session: session, Prompt: fmt.Sprint(n, benchPrompt), Time: now,
-					RestSince: now.Add(-time.Hour), KeysSince: now.Add(-24 * time.Hour),
-					TwinsSince: now.Add(-2 * time.Second), DeadBefore: now.Add(-70 * time.Second),
-				}
+				m := message(session, fmt.Sprint(n, benchPrompt))
 				if bench.keyed {
-					t.Key = fmt.Sprintf("%036x", n)
+					m.Key = fmt.Sprintf("%036x", n)
 				}
-				begun, err := store.Begin(b.Context(), t)
+				begun, err := store.Begin(b.Context(), m)
 				if err != nil {
 					return err
 				}
@@ -94,7 +87,7 @@ func BenchmarkBareInsert(b *testing.B) {
 				return err
 			}
 		}
-		return func() error { sqlite.Groups.Add(1); return tx.Commit() }()
+		return tx.Commit()
 	}
 	go func() {
 		for first := range queue {
@@ -139,21 +132,5 @@ func parallel(b *testing.B, do func() error) {
 	b.StopTimer()
 	syscall.Getrusage(syscall.RUSAGE_SELF, &after)
 	cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-	b.ReportMetric(float64(b.N)/float64(sqlite.Groups.Swap(0)),"group")
 	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
 }
-
-func open(tb testing.TB, path string) *sqlite.Store {
-	store, err := sqlite.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return store
-}
-
-var _ = strings.Repeat

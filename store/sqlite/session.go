@@ -112,7 +112,7 @@ func (s *session) load(c *conn, t *parley.NewTurn) error {
 	if t.Key != "" {
 		s.keys.since = micros(t.KeysSince)
 	}
-	// No turn takes so long that one from before DeadBefore has just ended.
+	// Behind a turn from before DeadBefore, none has just ended.
 	back := min(micros(t.DeadBefore), s.twins.since, s.keys.since)
 	all := true
 	err := c.query(`SELECT seq, first, key, prompt, began, ended FROM turns WHERE session = ? ORDER BY seq DESC`,
@@ -121,14 +121,14 @@ func (s *session) load(c *conn, t *parley.NewTurn) error {
 			if s.newest.seq == 0 {
 				s.newest = finished{seq: seq, first: int(row[1].(int64)), began: began, ended: ended}
 			}
-			if began < back {
-				all = false
-				return errStop
-			}
 			if key != "" {
 				s.keys.add(key, seq, began)
 			} else if ended >= s.twins.since {
 				s.twins.add(row[3].(string), seq, ended)
+			}
+			if began < back {
+				all = false
+				return errStop
 			}
 			return nil
 		}, s.key)

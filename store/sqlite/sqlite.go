@@ -115,11 +115,14 @@ func resolve(path string) (string, error) {
 		return "", err
 	}
 	resolved, err := filepath.EvalSymlinks(abs)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return resolved, err
+	if errors.Is(err, fs.ErrNotExist) {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+		return filepath.Join(dir, filepath.Base(abs)), err
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
-	return filepath.Join(dir, filepath.Base(abs)), err
+	if info, err := os.Stat(resolved); err == nil && info.IsDir() {
+		return "", errors.New("this is a directory; name a file in it")
+	}
+	return resolved, err
 }
 
 // create makes an empty file for its owner only, unless there is one. SQLite
