@@ -14,6 +14,7 @@ import (
 	"github.com/parley-chat/parley/middleware"
 	"github.com/parley-chat/parley/middleware/compress"
 	"github.com/parley-chat/parley/store/sqlite"
+	"github.com/parley-chat/parley/widget"
 )
 
 // This page is where all parts meet: stores, bots, middleware and routes. What
@@ -83,6 +84,9 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	routes := http.NewServeMux()
 	routes.Handle("/", chat.Handler())
 	routes.Handle("/csrf-token", chat.Route("GET", csrf))
+	for _, path := range []string{"/widget.js", "/widget.mjs", "/widget.d.ts", "/widget/"} {
+		routes.Handle(path, widget.Handler())
+	}
 	if cfg.DemoPage {
 		page := site.Page(site.Options{Bot: botName(cfg), Config: cfg.ConfigFile, BaseURL: cfg.PublicURL, Version: parleyVersion()})
 		routes.Handle("/{$}", page)

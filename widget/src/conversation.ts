@@ -1,0 +1,119 @@
+import type { Host } from "./element.ts";
+import type { Reply } from "./widget.d.ts";
+import { uuid } from "./uuid.ts";
+import { Transport, type Failure } from "./transport.ts";
+
+/** A prompt and what became of it. */
+export interface Turn {
+  key: string;
+  prompt: string;
+  time: number; // of the prompt
+  reply?: Reply;
+  failure?: Failure | undefined;
+  seq?: number; // as the server counts; unknown for turns of this page
+  done?: string | undefined; // what the server said when the reply's form was sent
+}
+
+/** Who shows a conversation. */
+export interface Watcher {
+  added(turn: Turn): void;
+  changed(turn: Turn): void;
+}
+
+const kept = 100; // turns that a tab remembers for servers that do not
+
+/** The turns of a visitor, newest last. A prompt is sent when the one before it has its reply. */
+export class Conversation {
+  turns: Turn[];
+  more = false; // the server has earlier turns
+  readonly transport: Transport;
+  #host: Host;
+  #watcher: Watcher;
+  #ended = new AbortController();
+  #queue: Promise<void> = Promise.resolve();
+
+  constructor(host: Host, watcher: Watcher) {
+    this.#host = host;
+    this.#watcher = watcher;
+    this.transport = new Transport(host, this.#ended.signal);
+    this.turns = host.store.tab.turns ?? [];
+  }
+
+  /** Ends all that goes on: nothing of it is heard of again. */
+  end(): void {
+    this.#ended.abort();
+  }
+
+  /** Takes up the conversation where it was left, by this page or another. */
+  async load(): Promise<void> {
+    const left = this.turns;
+    try {
+      if (!this.#host.store.shared.token) return;
+      const past = await this.#past();
+      // A message that was sent when its page was left may have been answered since.
+      const answered = past.slice(-left.length || past.length).map((turn) => turn.prompt);
+      this.turns = [...past, ...left.filter((turn) => !answered.includes(turn.prompt))];
+    } finally {
+      for (const turn of this.turns) if (!turn.reply && !turn.failure) this.#send(turn);
+    }
+  }
+
+  /** Returns turns before those that are there. */
+  async earlier(): Promise<Turn[]> {
+    const past = await this.#past(this.turns[0]?.seq);
+    this.turns.unshift(...past);
+    return past;
+  }
+
+  async #past(before?: number): Promise<Turn[]> {
+    const { turns, more } = await this.transport.history(before);
+    this.more = more;
+    return turns.map(({ time, ...turn }) => ({ ...turn, key: "", time: Date.parse(time) }));
+  }
+
+  /** The first message that waits for its reply: the one that is being answered. */
+  get waiting(): Turn | undefined {
+    return this.turns.find((turn) => !turn.reply && !turn.failure);
+  }
+
+  /** Adds a message and sends it; resolves when it is answered or has failed. */
+  send(prompt: string): Promise<void> {
+    const turn: Turn = { key: uuid(), prompt, time: Date.now() };
+    this.turns.push(turn);
+    this.#watcher.added(turn);
+    return this.#send(turn);
+  }
+
+  retry(turn: Turn): void {
+    turn.failure = undefined;
+    this.#watcher.changed(turn);
+    this.#send(turn);
+  }
+
+  remove(turn: Turn): void {
+    this.turns = this.turns.filter((other) => other !== turn);
+    this.save();
+  }
+
+  /** Keeps in this tab what the server will not give back. */
+  save(): void {
+    this.#host.store.keep({ turns: this.transport.plain ? this.turns.slice(-kept) : this.turns.filter((turn) => !turn.reply) });
+  }
+
+  #send(turn: Turn): Promise<void> {
+    this.save();
+    return (this.#queue = this.#queue.then(() => this.#answer(turn)));
+  }
+
+  async #answer(turn: Turn): Promise<void> {
+    try {
+      turn.reply = await this.transport.ask(turn.prompt, turn.key);
+    } catch (error) {
+      turn.failure = error as Failure;
+    }
+    this.save();
+    this.#watcher.changed(turn);
+    if (turn.reply) this.#host.emit("reply", { reply: turn.reply });
+    else this.#host.emit("error", turn.failure!);
+  }
+}

@@ -1,0 +1,142 @@
+import type { Child } from "../dom.ts";
+import { h, icon } from "../kit.ts";
+import type { Failure } from "../transport.ts";
+import type { Values } from "../widget.d.ts";
+import { heading } from "./heading.ts";
+import type { Renderer } from "./kinds.ts";
+
+interface Field {
+  id: string;
+  type: string;
+  label: string;
+  placeholder?: string;
+  required?: boolean;
+  options?: { value: string; label: string }[] | null;
+  validation?: { pattern?: string; message?: string } | null;
+  maxLength?: number;
+}
+
+/** A field as it stands in the chat. */
+interface Row {
+  field: Field;
+  box: HTMLElement;
+  problem: HTMLElement;
+}
+
+let forms = 0;
+
+/** A form in the conversation. Problems show at their fields; values stay until they are accepted. */
+export const form: Renderer = ({ form }, log, turn) => {
+  const { strings: t, host } = log;
+  const prefix = `form${++forms}-`; // ids are shared by all that is in the chat
+  const rows: Row[] = [];
+  const trouble = h("p", { class: "trouble", role: "alert" });
+  const button = h("button", { class: "submit" }, form.submitLabel || t.submit);
+  const root = h(
+    "form",
+    { class: "form", noValidate: true, onsubmit, "aria-label": form.title || t.submit },
+    ...heading(form),
+    ...form.fields.map(line),
+    trouble,
+    button,
+  );
+  const sent = (message: string) => h("div", { class: "form sent" }, icon("M5 12.5l4.5 4.5L19 7.5"), h("p", { dir: "auto", tabIndex: -1 }, message));
+  return turn.done == null ? root : sent(turn.done);
+
+  async function onsubmit(event: Event): Promise<void> {
+    event.preventDefault();
+    const values = collect();
+    const url = form.submitUrl;
+    if (button.ariaDisabled || mark((field) => check(field, values[field.id]!)) || !host.emit("beforesubmit", { values, url })) return;
+    button.ariaDisabled = "true";
+    trouble.textContent = "";
+    try {
+      turn.done = (url && (await log.conversation.transport.submit(url, values))) || t.submitted;
+      log.conversation.save();
+      const success = sent(turn.done!);
+      root.replaceWith(success);
+      success.querySelector("p")!.focus();
+      log.announce("formSubmitted", values);
+    } catch (error) {
+      const { message, errors = {} } = error as Failure;
+      if (!mark(({ id }) => errors[id])) trouble.textContent = message || t.unsubmitted;
+    }
+    button.ariaDisabled = null;
+  }
+
+  /** Makes a field with its label and the place for its problem. */
+  function line(field: Field): HTMLElement {
+    const { id: name, type, label, required, options, placeholder, maxLength } = field;
+    const id = prefix + name;
+    const problem = h("span", { class: "problem", id: id + "-problem" });
+    const star = required && h("span", { class: "star" }, " *");
+    const shared = { name, required: required && !options, "aria-describedby": problem.id, oninput: () => show(row) };
+    const option = (value: string, ...text: Child[]) =>
+      h("label", { class: "option" }, h("input", { ...shared, type, value }), h("span", { dir: "auto" }, ...text));
+    const named = { ...shared, id, placeholder, maxLength, required, dir: "auto" };
+
+    let box: HTMLElement;
+    if (/radio|checkbox/.test(type)) {
+      box = options?.length
+        ? h("fieldset", {}, h("legend", { dir: "auto" }, label, star), ...options.map((o) => option(o.value, o.label)))
+        : h("div", {}, option("on", label, star));
+    } else {
+      box = h(
+        "div",
+        {},
+        h("label", { htmlFor: id, dir: "auto" }, label, star),
+        type === "select"
+          ? h("select", named, ...[{ value: "", label: placeholder || t.choose }, ...options!].map((o) => h("option", { value: o.value }, o.label)))
+          : type === "textarea"
+            ? h("textarea", { ...named, rows: 3 })
+            : h("input", { ...named, type, autocomplete: type !== "text" ? type : name === "name" && name }),
+      );
+    }
+    box.className = "field";
+    box.append(problem);
+    const row = { field, box, problem };
+    rows.push(row);
+    return box;
+  }
+
+  function collect(): Values {
+    const data = new FormData(root);
+    const values: Values = {};
+    for (const { id, type, options } of form.fields) {
+      const given = data.getAll(id).map((value) => String(value).trim());
+      values[id] = type !== "checkbox" ? (given[0] ?? "") : options?.length ? given : given.length > 0;
+    }
+    return values;
+  }
+
+  /** Returns what cannot be right about a value, or nothing. */
+  function check({ type, required, validation }: Field, value: Values[string]): string | false | undefined {
+    const text = String(value || "");
+    if (!text) return required && t.required;
+    if (type === "email" && !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(text)) return t.email;
+    return validation?.pattern && !matches(validation.pattern, text) && (validation.message || t.invalid);
+  }
+
+  /** Shows what is wrong with a field, or nothing, and returns what the visitor has to mend. */
+  function show({ box, problem }: Row, text?: string | false): HTMLElement | null {
+    problem.textContent = text || "";
+    for (const control of box.querySelectorAll("[name]")) control.ariaInvalid = text ? "true" : null;
+    return text ? box.querySelector("[name]") : null;
+  }
+
+  /** Shows what is wrong at each field, moves to the first, and reports whether there is one. */
+  function mark(problem: (field: Field) => string | false | undefined): boolean {
+    const [first] = rows.map((row) => show(row, problem(row.field))).filter(Boolean) as HTMLElement[];
+    first?.focus();
+    return !!first;
+  }
+};
+
+/** Searches for a pattern as the server does. One that this browser does not understand forbids nothing. */
+function matches(pattern: string, value: string): boolean {
+  try {
+    return new RegExp(pattern).test(value);
+  } catch {
+    return true;
+  }
+}

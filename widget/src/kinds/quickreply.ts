@@ -1,0 +1,28 @@
+import { h } from "../kit.ts";
+import { heading } from "./heading.ts";
+import type { Renderer } from "./kinds.ts";
+
+/** Answers to choose from. The one chosen becomes the visitor's next message. */
+export const quickReply: Renderer = ({ responses }, log) =>
+  h(
+    "div",
+    { class: "choices" },
+    ...heading(responses),
+    ...responses.responses.map(({ id, text, value }: Record<string, string>) =>
+      choice(text!, value || text!, () => {
+        const detail = { id: id!, text: text!, value: value || text! };
+        log.announce("cannedResponseSelected", detail);
+        log.send(detail.value);
+      }),
+    ),
+  );
+
+/** Makes a button for something that the visitor can say, once. */
+export function choice(text: string, value: string, onclick: () => void): HTMLElement {
+  const once = () => {
+    button.disabled = true;
+    onclick();
+  };
+  const button = h("button", { type: "button", class: "choice", dir: "auto", value, onclick: once }, text);
+  return button;
+}

@@ -1,0 +1,20 @@
+import { type Child } from "./dom.ts";
+import { h } from "./kit.ts";
+
+/** Returns a URL that is safe to follow, or nothing: http, https, mailto, tel, or relative to the page. */
+export function safe(url: unknown): string | undefined {
+  try {
+    const { protocol, href } = new URL(String(url), document.baseURI);
+    return /^(https?|mailto|tel):$/.test(protocol) ? href : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes a link, or the same without a link where the URL is not safe. What leaves the page opens beside it. */
+export function link(url: unknown, props: Record<string, unknown>, ...children: Child[]): HTMLElement {
+  const href = safe(url);
+  if (!href) return h("span", props, ...children);
+  const leaves = /^http/.test(href) && !href.startsWith(location.href.split("#")[0] + "#");
+  return h("a", { ...props, href, rel: "noopener noreferrer nofollow", target: leaves && "_blank" }, ...children);
+}
