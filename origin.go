@@ -64,8 +64,10 @@ func checkOrigin(entry string) string {
 		return "stands for every sandboxed frame and local file, so it protects nobody; name the site"
 	case !ok:
 		return "has no scheme; write https://" + strings.ToLower(strings.TrimRight(entry, "/"))
+	case strings.Contains(rest, " "):
+		return "has a space in it; write several origins with a comma between them"
 	case scheme != "http" && scheme != "https":
-		return "has a scheme that is not http or https"
+		return "has a scheme that is not http or https, which pages do not have; write https://example.com"
 	case strings.HasSuffix(rest, "/"):
 		return "ends with a slash, which no origin does; write " + strings.TrimRight(entry, "/")
 	case strings.ContainsAny(rest, "/?#"):
@@ -98,14 +100,14 @@ func checkOrigin(entry string) string {
 	case err != nil && numericHost.MatchString(u.Hostname()):
 		return "has an address that browsers write as four numbers, like 127.0.0.1"
 	case err == nil && (ip.Zone() != "" || ip.Is4In6()):
-		return "has an address that no page has"
+		return "has an address that no page has; write one without a zone, and IPv4 like 127.0.0.1"
 	case err == nil && ip.String() != u.Hostname():
 		return "has an address that browsers write as [" + ip.String() + "]"
 	case port == "":
 	case scheme == "http" && port == "80", scheme == "https" && port == "443":
 		return "names the default port, which browsers leave out; write " + strings.TrimSuffix(entry, ":"+port)
 	case port[0] == '0' || len(port) > 5 || (len(port) == 5 && port > "65535"):
-		return "has a port that does not exist"
+		return "has a port that does not exist; write one from 1 to 65535"
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -59,7 +60,7 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 	defer listener.Close()
 	store, err := openStore(cfg)
 	if err != nil {
-		return fmt.Errorf("cannot open the database that DATABASE_URL names: %w", err)
+		return misplaced(cfg, "database_url", fmt.Errorf("cannot open the database that DATABASE_URL names: %w", err))
 	}
 	err = p.serveFrom(ctx, cfg, listener, store)
 	if closeErr := store.Close(); err == nil {
@@ -72,7 +73,7 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener net.Listener, store parley.Store) error {
 	log, logs, err := newLogger(p.stdout, cfg)
 	if err != nil {
-		return err
+		return misplaced(cfg, "log_file", err)
 	}
 	defer logs.Close()
 	chat, handler, err := wire(cfg, store, log)
@@ -119,6 +120,15 @@ func listen(cfg *config.Config) (net.Listener, error) {
 	return listener, nil
 }
 
+// misplaced returns err as a problem with a setting where the setting names a
+// file that can be nowhere.
+func misplaced(cfg *config.Config, setting string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EISDIR) {
+		return err
+	}
+	return config.Problems{{Where: cfg.Origin(setting), Reason: err.Error() + "; name a file in a folder that exists"}}
+}
+
 func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 	fresh := &freshConns{conns: map[net.Conn]bool{}}
 	server := &http.Server{
@@ -130,6 +140,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         fresh.track,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		// OPTIONS * is no exception: the handler answers it, and logs it.
+		DisableGeneralOptionsHandler: true,
 	}
 	server.RegisterOnShutdown(fresh.close)
 	return server

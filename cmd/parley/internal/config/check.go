@@ -32,6 +32,9 @@ func (l *loader) check(file *script) {
 	}
 	l.config.script = answers
 	l.config.Sample = answers != file
+	if l.config.Sample && len(file.Tests) > 0 {
+		l.report(file, "tests", "test rules that are not there; write rules, or take the tests out")
+	}
 	l.config.Forms = maps.Clone(file.Forms)
 	l.checkRules(answers)
 	l.checkTests(answers)
@@ -109,15 +112,14 @@ func (l *loader) checkGuards() {
 	c := l.config
 	_, err := middleware.ClientAddr(c.TrustProxy, nil)
 	l.failEach("trust_proxy", err)
-	_, err = middleware.NewCSRF(c.CSRFRequired, c.CSRFSecrets()...)
-	switch {
-	case c.CSRFRequired && c.CSRFSecret.IsZero():
-		l.failEach("csrf_required", err)
-	default:
+	if c.CSRFRequired && c.CSRFSecret.IsZero() {
+		l.fail(c.origins["csrf_required"], "csrf_required", "needs a CSRF_SECRET to check tokens with; write one, such as what `openssl rand -hex 32` prints")
+	} else {
+		_, err = middleware.NewCSRF(c.CSRFRequired, c.CSRFSecrets()...)
 		l.failEach("csrf_secret", err)
 	}
-	if c.RateLimitWindow%time.Second != 0 {
-		l.fail(c.origins["rate_limit_window"], "rate_limit_window", "is not a whole number of seconds; write "+c.origins["rate_limit_window"].write, "15m")
+	if at := c.origins["rate_limit_window"]; c.RateLimitWindow%time.Second != 0 {
+		l.fail(at, "rate_limit_window", "%s is not a whole number of seconds; write "+at.write, Format(c.RateLimitWindow), "15m")
 	}
 }
 

@@ -83,12 +83,12 @@ func (l *loader) secret(s Setting, layer layer) (given, bool) {
 	}
 	data, err := readFile(file.texts[0])
 	if err != nil {
-		l.fail(file.Origin, s.Name+fileSuffix, "%s %v", file.texts[0], err)
+		l.fail(file.Origin, s.Name+fileSuffix, "%s %v; name a file that holds the secret", file.texts[0], err)
 		return given{}, false
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 	if text == "" {
-		l.fail(file.Origin, s.Name+fileSuffix, "%s is empty", file.texts[0])
+		l.fail(file.Origin, s.Name+fileSuffix, "%s is empty; write the secret into it", file.texts[0])
 		return given{}, false
 	}
 	return given{[]string{text}, file.Origin}, true

@@ -26,7 +26,7 @@ func (p Problem) String() string {
 		b.WriteString(p.Path)
 		b.WriteString(": ")
 	}
-	b.WriteString(p.Reason)
+	b.WriteString(userInfo.ReplaceAllString(p.Reason, "://[secret]@")) // which may quote what was written
 	if p.Excerpt != "" {
 		b.WriteString("\n")
 		b.WriteString(p.Excerpt)

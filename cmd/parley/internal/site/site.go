@@ -57,9 +57,9 @@ func Page(o Options) http.Handler {
 }
 
 // baseURL returns where the request reached this server, as far as it tells: a
-// proxy in front may speak https, or serve it below a path.
+// proxy in front that nobody trusts may speak https, or serve it below a path.
 func baseURL(r *http.Request) string {
-	if r.TLS != nil {
+	if r.TLS != nil || r.URL.Scheme == "https" {
 		return "https://" + r.Host
 	}
 	return "http://" + r.Host
