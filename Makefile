@@ -1,20 +1,23 @@
-# `make` lists the targets. Everything also works with plain go commands.
+# `make` lists the targets. Everything but the tools for the widget also works
+# with plain go commands.
 .DEFAULT_GOAL := help
-.PHONY: help run check test deps fmt vet staticcheck generated race fuzz
+.PHONY: help run check test deps node fmt vet staticcheck generated race tsc size proof widget gallery fuzz bench
 
 TOOL := go tool -modfile=tools/go.mod
+NODE := tools/node/node_modules
 FUZZTIME ?= 1000000x
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve on port 3001
 	go run ./cmd/parley
 
-test: deps check ## pass everything: installs what the tests need, then runs all of them
+test: deps node check tsc ## pass everything: installs what the tests need, then runs all of them
 	go test -shuffle=on ./...
+	go -C proof test ./...
 
-check: fmt vet staticcheck generated race ## the quick gate: format, vet, staticcheck, generated files, race, shuffle
+check: fmt vet staticcheck generated race size ## the quick gate: format, vet, staticcheck, generated files, race, shuffle, size
 
 fmt:
 	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | xargs gofmt -l); \
@@ -22,18 +25,38 @@ fmt:
 
 vet:
 	go vet ./...
+	go -C proof vet ./...
 
 staticcheck:
 	$(TOOL) staticcheck ./...
 
-generated: # the files that a test can write anew with -update must be as it would write them
-	go test -run 'Generated|Golden|Vectors' ./...
+generated: # the files that a test or a tool writes must be as it would write them
+	go test -run 'Generated|Golden|Vectors|DistIsFresh' . ./cmd/... ./widget
 
 race:
 	go test -race -short -shuffle=on ./...
 
+size: # what a visitor downloads
+	@go test -count=1 -run Size -v ./widget | grep -E 'KB|bytes|FAIL' || true
+
+tsc: node # the widget's types
+	$(NODE)/.bin/tsc --noEmit -p widget/src
+
 deps: # what the tests need besides Go, from Debian's packages
 	@./scripts/test-deps.sh
+
+node: # what checks the widget and is written for Node
+	@[ -d $(NODE) ] || npm ci --prefix tools/node --no-audit --no-fund --silent
+
+proof: ## crashes, power cuts, full and failing disks, with their figures
+	go -C proof test -count=1 -v ./crash ./powercut ./faults
+
+widget: ## build the widget's bundle from its sources
+	go generate ./widget
+
+gallery: ## write a picture of each state of the widget to dist/gallery
+	mkdir -p dist/gallery
+	go test -count=1 -run EveryState ./widget -args -gallery=$(CURDIR)/dist/gallery
 
 fuzz: ## run every fuzz target FUZZTIME times (default 1000000x)
 	@set -e; for pkg in $$(go list ./...); do \
@@ -42,3 +65,6 @@ fuzz: ## run every fuzz target FUZZTIME times (default 1000000x)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+bench: ## what a turn costs, beside bare servers
+	go run ./bench

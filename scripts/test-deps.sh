@@ -6,6 +6,9 @@ set -euo pipefail
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need chromium chromium # browser tests
+need fusermount3 fuse3 # a disk that loses power, in proof/
+need node nodejs # axe-core and TypeScript, for the widget
+need npm npm
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
