@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 )
@@ -92,6 +93,7 @@ type Chat struct {
 	forms    map[string]*formEndpoint
 	lanes    lanes
 	sweeper  sweeper
+	refused  atomic.Int64 // when a refusal was last logged, in seconds
 }
 
 // New returns a running Chat, or every [Problem] of cfg at once. It reads the
@@ -159,8 +161,9 @@ func New(cfg Config) (*Chat, error) {
 }
 
 // Shutdown stops taking prompts, waits for the turns that run until ctx ends,
-// and stops what Chat does in the background. It returns ctx's error if turns
-// were still running then. The store may be closed after it returned nil.
+// and stops what Chat does in the background. Turns that still run then are
+// cancelled, and waited for a second more; Shutdown returns ctx's error. The
+// store may be closed after it returned.
 func (c *Chat) Shutdown(ctx context.Context) error {
 	err := c.lanes.drain(ctx)
 	c.sweeper.stop()
@@ -198,9 +201,19 @@ func (c *Chat) Answer(ctx context.Context, q Request) (Reply, error) {
 	trace.Prompt, trace.Session = q.Prompt, job.session
 	flight, err := c.lanes.join(job)
 	if err != nil {
+		c.logRefusal(err)
 		return Reply{}, err
 	}
 	return c.lanes.wait(ctx, flight)
+}
+
+// logRefusal logs why a message was not taken, once a second at most: there may
+// be thousands.
+func (c *Chat) logRefusal(err error) {
+	now, last := time.Now().Unix(), c.refused.Load()
+	if cause := errors.Unwrap(err); cause != nil && now != last && c.refused.CompareAndSwap(last, now) {
+		c.log.Warn("messages are refused", "error", cause)
+	}
 }
 
 // idempotencyKey is what a client may send as a key.
@@ -256,7 +269,7 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 	})
 	switch {
 	case errors.Is(err, ErrKeyReused):
-		return Reply{}, &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
+		return Reply{}, errKeyReused
 	case err != nil:
 		return Reply{}, c.storeFailed("begin a turn", j.session, err)
 	case begun.Reply != nil:
@@ -275,6 +288,8 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 		}
 		err = c.storeFailed("finish a turn", j.session, err)
 	}
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), storeTimeout) // Finish may have used up the other
+	defer cancel()
 	if abandonErr := c.store.Abandon(ctx, j.session, begun.Seq); abandonErr != nil {
 		c.storeFailed("abandon a turn", j.session, abandonErr)
 	}
@@ -298,7 +313,7 @@ func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 	log := c.log.With("session", shortSession(j.session), "seq", record.Seq)
 	switch {
 	case errors.Is(err, ErrPass):
-		log.Warn("no bot had an answer")
+		log.Warn("no bot had an answer", "error", err)
 		return Text(apologyNoAnswer), nil
 	case ctx.Err() != nil:
 		log.Warn("the answer was given up", "error", err)
@@ -318,6 +333,7 @@ func (c *Chat) callBot(ctx context.Context, turn *Turn) (reply Reply, err error)
 		}
 	}()
 	reply, err = c.bot.Reply(ctx, turn, func(string) {})
+	reply.Text = strings.ToValidUTF8(reply.Text, "\uFFFD") // as JSON would, so that a replay is the same
 	if err == nil {
 		err = checkReply(reply)
 	}
@@ -345,7 +361,7 @@ func checkReply(reply Reply) error {
 func (c *Chat) history(ctx context.Context, record Record, turns int) ([]Message, error) {
 	records, err := c.store.Transcript(ctx, Page{Session: record.Session, From: record.First, Before: record.Seq, Limit: turns})
 	if err != nil {
-		return nil, fmt.Errorf("read the history: %w", err)
+		return nil, c.storeFailed("read a history", record.Session, err)
 	}
 	messages := make([]Message, 0, 2*len(records))
 	for _, r := range records {

@@ -95,6 +95,9 @@ func WriteError(w http.ResponseWriter, err error) {
 	writeJSON(w, status, map[string]string{key: e.Message})
 }
 
+// errKeyReused answers an idempotency key that comes with another request.
+var errKeyReused = &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
+
 // unavailable is the answer while a node is overloaded, stopping, or cut off
 // from its store.
 func unavailable(cause error) *Error {

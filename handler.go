@@ -87,7 +87,7 @@ func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
 	if token != nil {
 		q.Session, q.token = "", token
 	}
-	q.Key = strings.Trim(r.Header.Get("Idempotency-Key"), `"`) // a string of RFC 9651, or bare
+	q.Key = idempotencyKeyOf(r)
 	q.Client = clientOf(r)
 	q.BaseURL = c.baseURL(r)
 	reply, err := c.Answer(r.Context(), q)
@@ -96,6 +96,12 @@ func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, reply)
+}
+
+// idempotencyKeyOf returns the Idempotency-Key of a request, a string as in RFC
+// 9651 or bare.
+func idempotencyKeyOf(r *http.Request) string {
+	return strings.Trim(r.Header.Get("Idempotency-Key"), `"`)
 }
 
 // baseURL returns where the visitor reaches this server. The URL of a request

@@ -186,7 +186,7 @@ func TestWhatBotsDoWrong(t *testing.T) {
 		{"its other content has no type", content(&parley.Other{}), 500, apologyInternal},
 		{"its other content is not JSON", content(&parley.Other{Type: "video", Attributes: json.RawMessage("{")}), 500, apologyInternal},
 		{"its other content is fine", content(&parley.Other{Type: "video"}), 200, `{"content":"Look:","content_type":"video","content_attributes":{}}`},
-		{"its answer is not UTF-8", text("a\xffb"), 200, `{"output":"a\ufffdb"}`},
+		{"its answer is not UTF-8", text("a\xffb"), 200, "{\"output\":\"a\ufffdb\"}"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var log bytes.Buffer

@@ -16,6 +16,9 @@ type lanes struct {
 	timeout time.Duration
 	take    func(context.Context, job) (Reply, error)
 
+	ctx    context.Context // of all flights
+	cancel context.CancelFunc
+
 	mu       sync.Mutex
 	queues   map[string][]*flight
 	flights  int
@@ -57,6 +60,7 @@ type flight struct {
 
 func (l *lanes) init(most int, timeout time.Duration, take func(context.Context, job) (Reply, error)) {
 	l.most, l.timeout, l.take = most, timeout, take
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.queues = map[string][]*flight{}
 	l.empty = make(chan struct{})
 }
@@ -72,7 +76,7 @@ func (l *lanes) join(j job) (*flight, error) {
 			continue
 		}
 		if f.Prompt != j.Prompt {
-			return nil, &Error{Code: CodeKeyReused, Message: "Idempotency-Key was used with another request"}
+			return nil, errKeyReused
 		}
 		f.waiting++
 		if f.grace != nil {
@@ -85,9 +89,11 @@ func (l *lanes) join(j job) (*flight, error) {
 		return nil, unavailable(errors.New("shutting down"))
 	case l.flights >= l.most:
 		return nil, unavailable(errors.New("too many turns at once"))
+	case len(queue) >= laneLength:
+		return nil, unavailable(errors.New("too many turns at once in one session"))
 	}
 	f := &flight{job: j, waiting: 1, done: make(chan struct{})}
-	f.ctx, f.cancel = context.WithTimeout(context.Background(), l.timeout)
+	f.ctx, f.cancel = context.WithTimeout(l.ctx, l.timeout)
 	l.flights++
 	l.queues[j.session] = append(queue, f)
 	if len(queue) == 0 {
@@ -105,13 +111,21 @@ func (l *lanes) fly(f *flight) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.land(f)
+	if queue := l.queues[f.session]; len(queue) > 0 {
+		go l.fly(queue[0])
+	}
+}
+
+// land takes a flight that is over, or that never began, out of its lane. The
+// caller holds the lock.
+func (l *lanes) land(f *flight) {
 	close(f.done)
 	f.cancel()
 	l.flights--
-	queue := slices.Delete(l.queues[f.session], 0, 1)
-	if len(queue) > 0 {
-		l.queues[f.session] = queue
-		go l.fly(queue[0])
+	queue := l.queues[f.session]
+	if i := slices.Index(queue, f); len(queue) > 1 {
+		l.queues[f.session] = slices.Delete(queue, i, i+1)
 	} else {
 		delete(l.queues, f.session)
 	}
@@ -149,13 +163,24 @@ func (l *lanes) leave(f *flight) {
 	f.grace = time.AfterFunc(leaveGrace, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if f.waiting == 0 {
+		queue := l.queues[f.session]
+		switch {
+		case f.waiting > 0 || !slices.Contains(queue, f):
+		case queue[0] == f:
 			f.cancel()
+		default: // it has not begun
+			f.err = unavailable(context.Canceled)
+			l.land(f)
 		}
 	})
 }
 
-// drain refuses new messages and waits until none is under way.
+// laneLength is how many messages of one session may be under way at once, so
+// that one session cannot take the places of all others.
+const laneLength = 64
+
+// drain refuses new messages and waits until none is under way. What is when
+// ctx ends is cancelled.
 func (l *lanes) drain(ctx context.Context) error {
 	l.mu.Lock()
 	l.draining = true
@@ -165,8 +190,13 @@ func (l *lanes) drain(ctx context.Context) error {
 	case <-l.empty:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	l.cancel()
+	select {
+	case <-l.empty:
+	case <-time.After(leaveGrace):
+	}
+	return ctx.Err()
 }
 
 // isDraining reports whether new messages are refused.

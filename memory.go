@@ -267,6 +267,7 @@ func (m *Memory) Sweep(ctx context.Context, before time.Time, limit int) (int, e
 			swept++
 		}
 	}
+	clear(m.byAge[:seen]) // or the array behind it would keep what was deleted
 	m.byAge = m.byAge[seen:]
 	if len(running) > 0 {
 		m.byAge = append(running, m.byAge...)

@@ -14,7 +14,7 @@ var ErrKeyReused = errors.New("parley: the idempotency key was used with another
 // policy: times and limits are passed in by the engine.
 //
 // All methods are safe for concurrent use, honour their context, and keep
-// every string as it is, byte for byte. An unknown session is empty, not an
+// every string as it is, byte for byte, U+0000 included. An unknown session is empty, not an
 // error. When a method that changes something returns nil, the change survives
 // the end of the process; when it returns an error, the change may or may not
 // have happened, and asking again is safe.

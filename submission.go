@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -140,11 +141,12 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]any{"error": problems[0].Reason, "errors": errors})
 		return
 	}
-	submission := Submission{ID: rand.Text(), Form: id, Values: values, Time: time.Now()}
+	submission := Submission{ID: c.submissionID(r, id), Form: id, Values: values, Time: time.Now()}
 	// A visitor who leaves now still has sent the form.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeTimeout)
 	defer cancel()
-	if _, err := c.store.Submit(ctx, submission); err != nil {
+	stored, err := c.store.Submit(ctx, submission)
+	if err != nil {
 		e := asError(c.storeFailed("keep a submission", "", err))
 		if e.Code == CodeUnavailable {
 			w.Header().Set("Retry-After", "1")
@@ -152,10 +154,24 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, statusOf[e.Code], map[string]string{"error": apologyForm})
 		return
 	}
+	if !reflect.DeepEqual(stored.Values, values) {
+		WriteError(w, errKeyReused)
+		return
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"success": true,
 		"message": "Thank you! We received your message and will respond soon.",
 	})
+}
+
+// submissionID returns the same id for the same Idempotency-Key of the same
+// client, so that a form that is sent twice is kept once, and a new one for a
+// request without a key.
+func (c *Chat) submissionID(r *http.Request, form string) string {
+	if key := idempotencyKeyOf(r); key != "" {
+		return c.sessions.mac("form", clientOf(r), form, key)
+	}
+	return rand.Text()
 }
 
 // check holds what a visitor sent against the form. The problems are one a

@@ -224,3 +224,34 @@ func TestValuesKeepTheirTypes(t *testing.T) {
 		t.Error("values were decoded from a string, want an error")
 	}
 }
+
+func TestFormSentTwiceWithAKeyIsKeptOnce(t *testing.T) {
+	store := parley.NewMemory()
+	h := newChat(t, parley.Config{Store: store}).Handler()
+	submit := func(key, name string) int {
+		r := httptest.NewRequest("POST", "/contact-form", strings.NewReader(`{"name": "`+name+`", "email": "ada@example.com", "message": "Hello"}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", key)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
+	for _, test := range []struct {
+		what, key, name string
+		status, kept    int
+	}{
+		{"the first", "k1", "Ada", 200, 1},
+		{"the same again", "k1", "Ada", 200, 1},
+		{"another form under its key", "k1", "Grace", 422, 1},
+		{"another key", "k2", "Ada", 200, 2},
+		{"no key", "", "Ada", 200, 3},
+		{"no key again", "", "Ada", 200, 4},
+	} {
+		if status := submit(test.key, test.name); status != test.status {
+			t.Errorf("%s: answered with %d, want %d", test.what, status, test.status)
+		}
+		if kept, err := store.Submissions(t.Context(), "", 0, 10); err != nil || len(kept) != test.kept {
+			t.Errorf("%s: %d submissions are kept (%v), want %d", test.what, len(kept), err, test.kept)
+		}
+	}
+}

@@ -507,6 +507,74 @@ func TestShutdownGivesUpWithItsContext(t *testing.T) {
 		if err := chat.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 5*time.Second {
 			t.Errorf("Shutdown returned %v after %v, want a deadline error after 5s", err, time.Since(began))
 		}
-		wantText(t, "the turn that ran on", <-running, "answer 1 to one")
+		wantCode(t, "the turn that ran on", (<-running).err, parley.CodeUnavailable)
+		if time.Since(began) > 6*time.Second {
+			t.Errorf("the turn ran on until %v after the signal; want it cancelled", time.Since(began))
+		}
 	})
+}
+
+func TestOneSessionCannotTakeAllPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		chat := newChat(t, parley.Config{Bot: &slowBot{takes: 30 * time.Second}, MaxTurns: 100})
+		ctx, leave := context.WithCancel(t.Context())
+		refused := 0
+		var waiting []<-chan outcome
+		for i := range 90 {
+			waiting = append(waiting, send(ctx, chat, parley.Request{Session: "greedy", Prompt: fmt.Sprint("prompt ", i)}))
+		}
+		synctest.Wait()
+		for _, w := range waiting {
+			select {
+			case o := <-w:
+				wantCode(t, "one too many", o.err, parley.CodeUnavailable)
+				refused++
+			default:
+			}
+		}
+		if refused != 90-64 {
+			t.Errorf("%d of 90 messages of one session were refused; want all beyond 64", refused)
+		}
+		// When their clients leave, what has not begun gives its places back.
+		leave()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		for i := range 99 {
+			o := send(t.Context(), chat, parley.Request{Session: fmt.Sprint("s", i), Prompt: "one"})
+			synctest.Wait()
+			select {
+			case got := <-o:
+				t.Fatalf("another session's message was refused: %v", got.err)
+			default:
+			}
+		}
+	})
+}
+
+func TestASlowCommitIsTakenBackAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &slowCommits{Store: parley.NewMemory()}
+		chat := newChat(t, parley.Config{Bot: &slowBot{}, Store: store})
+		first := <-send(t.Context(), chat, parley.Request{Session: "s", Prompt: "one"})
+		wantCode(t, "a message whose commit hangs", first.err, parley.CodeUnavailable)
+		store.healed.Store(true)
+		began := time.Now()
+		if o := <-send(t.Context(), chat, parley.Request{Session: "s", Prompt: "one"}); o.err != nil || time.Since(began) > time.Second {
+			t.Errorf("the retry got %v after %v; want an answer at once", o.err, time.Since(began))
+		}
+	})
+}
+
+// A slowCommits does not finish turns until it is healed.
+type slowCommits struct {
+	parley.Store
+	healed atomic.Bool
+}
+
+func (s *slowCommits) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+	if !s.healed.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return s.Store.Finish(ctx, session, seq, reply, at)
 }

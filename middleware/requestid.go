@@ -10,7 +10,7 @@ import (
 const requestIDHeader = "X-Request-Id"
 
 // RequestID gives each request a name that stands in its answer (X-Request-Id),
-// in its context ([RequestIDOf]) and so in every line of the log about it.
+// in its context ([RequestIDOf]) and in what [AccessLog] and [Recover] log of it.
 //
 // A client or proxy that names its requests itself may: up to 64 letters,
 // digits, dots, underscores and hyphens are taken as they are, from anybody. The

@@ -31,12 +31,12 @@ func (p *program) serveCommand() command {
 	}
 }
 
-// The times that things may take. Reading a request and then the longest
-// ANSWER_TIMEOUT fit into writeTimeout.
+// The times that things may take. Reading a body, the longest ANSWER_TIMEOUT, its
+// grace and a slow commit fit into writeTimeout.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
-	writeTimeout      = 75 * time.Second
+	writeTimeout      = 100 * time.Second
 	idleTimeout       = 60 * time.Second
 
 	drainTimeout = 25 * time.Second // for the turns that run when the server is told to stop
@@ -58,11 +58,16 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 		return err
 	}
 	defer listener.Close()
+	log, logs, err := newLogger(p.stdout, cfg)
+	if err != nil {
+		return misplaced(cfg, "log_file", err)
+	}
+	defer logs.Close()
 	store, err := openStore(cfg)
 	if err != nil {
 		return misplaced(cfg, "database_url", fmt.Errorf("cannot open the database that DATABASE_URL names: %w", err))
 	}
-	err = p.serveFrom(ctx, cfg, listener, store)
+	err = p.serveFrom(ctx, cfg, log, listener, store)
 	if closeErr := store.Close(); err == nil {
 		err = closeErr
 	}
@@ -70,12 +75,7 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 }
 
 // serveFrom serves from a store until ctx ends or something breaks.
-func (p *program) serveFrom(ctx context.Context, cfg *config.Config, listener net.Listener, store parley.Store) error {
-	log, logs, err := newLogger(p.stdout, cfg)
-	if err != nil {
-		return misplaced(cfg, "log_file", err)
-	}
-	defer logs.Close()
+func (p *program) serveFrom(ctx context.Context, cfg *config.Config, log *slog.Logger, listener net.Listener, store parley.Store) error {
 	chat, handler, err := wire(cfg, store, log)
 	if err != nil {
 		return err
@@ -171,8 +171,10 @@ func broken(store parley.Store) <-chan error {
 }
 
 // shutdown refuses new messages, waits for the turns that run, at most as long
-// as drain, and then for their answers to be sent.
+// as drain, and then for their answers to be sent. From the beginning every
+// answer ends its connection, so that clients and proxies go elsewhere.
 func shutdown(chat *parley.Chat, server *http.Server, drain time.Duration) error {
+	server.SetKeepAlivesEnabled(false)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	err := chat.Shutdown(ctx)

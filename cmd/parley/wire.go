@@ -84,8 +84,9 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	routes := http.NewServeMux()
 	routes.Handle("/", chat.Handler())
 	routes.Handle("/csrf-token", chat.Route("GET", csrf))
+	script := widget.Handler()
 	for _, path := range []string{"/widget.js", "/widget.mjs", "/widget.d.ts", "/widget/"} {
-		routes.Handle(path, widget.Handler())
+		routes.Handle(path, script)
 	}
 	if cfg.DemoPage {
 		page := site.Page(site.Options{Bot: botName(cfg), Config: cfg.ConfigFile, BaseURL: cfg.PublicURL, Version: parleyVersion()})
@@ -125,8 +126,11 @@ func only(on bool, m func(http.Handler) http.Handler) func(http.Handler) http.Ha
 	if on {
 		return m
 	}
-	return func(next http.Handler) http.Handler { return next }
+	return unchanged
 }
+
+// unchanged is middleware that does nothing.
+func unchanged(h http.Handler) http.Handler { return h }
 
 // rateLimits counts messages, filled-in forms, and what a page needs to go on
 // with a conversation apart. The last costs next to nothing and comes with every
@@ -134,7 +138,7 @@ func only(on bool, m func(http.Handler) http.Handler) func(http.Handler) http.Ha
 func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	limit := func(name string, most int) (func(http.Handler) http.Handler, error) {
 		if most == 0 {
-			return only(false, nil), nil
+			return unchanged, nil
 		}
 		return middleware.RateLimit(middleware.Rate{Name: name, Limit: most, Window: cfg.RateLimitWindow}, nil, log)
 	}

@@ -37,7 +37,7 @@ type Settings struct {
 	RequireSession bool          `name:"require_session" default:"false" help:"Refuse messages without a session_id. Otherwise each is a conversation of its own."`
 	MaxPrompt      int           `name:"max_prompt" default:"1000" min:"1" max:"10000" help:"The length of the longest prompt, as JavaScript counts it (UTF-16 code units)."`
 
-	AnswerTimeout time.Duration `group:"Answers" name:"answer_timeout" default:"60s" min:"1s" max:"70s" help:"The most time that an answer may take; the server ends every response after 75s."`
+	AnswerTimeout time.Duration `group:"Answers" name:"answer_timeout" default:"60s" min:"1s" max:"70s" help:"The most time that an answer may take; the server ends every response after 100s."`
 	MaxTurns      int           `name:"max_turns" default:"4096" min:"1" max:"1000000" help:"How many messages may be answered or wait at once; more are refused with 503."`
 	OpenAIAPIKey  Secret        `name:"openai_api_key" help:"The key for OpenAI's models. This version accepts it and does not use it yet."`
 
@@ -46,7 +46,7 @@ type Settings struct {
 	RateLimitForms  int           `name:"rate_limit_forms" default:"20" min:"0" risk:"0=one visitor can fill in as many forms as the server takes" help:"How many forms a visitor may send within RATE_LIMIT_WINDOW, counted apart; 0 means any number."`
 	RateLimitWindow time.Duration `name:"rate_limit_window" default:"15m" min:"1s" max:"24h" help:"How long messages and forms count, from a visitor's first one on."`
 	CSRFSecret      Secret        `name:"csrf_secret" help:"Signs the tokens that GET /csrf-token hands out, and that are checked wherever a request carries one; 16 bytes or more. Without it such tokens are ignored. To replace it, write the new one, a comma and the old one for two hours."`
-	CSRFRequired    bool          `name:"csrf_required" default:"false" help:"Refuse messages and forms without a CSRF token."`
+	CSRFRequired    bool          `name:"csrf_required" default:"false" help:"Refuse messages and forms without a CSRF token. The existing React widget sends none with its forms."`
 	SecurityHeaders bool          `name:"security_headers" default:"true" risk:"false=browsers are not told to distrust what this server did not mean to send" help:"Send the headers with which browsers protect a site."`
 	Compression     bool          `name:"compression" default:"true" help:"Compress answers with zstd or gzip where the visitor's browser can read them."`
 
