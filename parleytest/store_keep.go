@@ -205,7 +205,7 @@ func (s *storeTest) follow(submitting *sync.WaitGroup) (ids []string, err error)
 		over := ended.Load()
 		found, err := s.store.Submissions(s.Context(), "", last, 7)
 		if err != nil {
-			return ids, fmt.Errorf("Submissions after %d: %w", last, err)
+			return ids, fmt.Errorf("read what came after submission %d: %w", last, err)
 		}
 		for _, f := range found {
 			ids, last = append(ids, f.ID), f.Seq

@@ -103,7 +103,7 @@ func testFinishRace(s *storeTest) {
 				return err
 			}
 			if len(all) != 1 || all[0].Reply == nil {
-				return fmt.Errorf("Finish returned, and the turn runs on:\n%s", records(all))
+				return fmt.Errorf("the turn runs on after Finish returned:\n%s", records(all))
 			}
 			select {
 			case first <- all[0].Reply.Text:
@@ -249,7 +249,7 @@ func testCancelledOnTheWay(s *storeTest) {
 		}
 		again, againErr := s.store.Begin(s.Context(), m)
 		if againErr == nil && err == nil && (again.Fresh || again.Seq != first.Seq) {
-			return fmt.Errorf("Begin returned %s, and again %s, fresh: %v; want the same", record(first.Record), record(again.Record), again.Fresh)
+			return fmt.Errorf("the message began %s, and again %s, fresh: %v; want the same turn", record(first.Record), record(again.Record), again.Fresh)
 		}
 		return againErr
 	})

@@ -64,7 +64,7 @@ func testTwins(s *storeTest) {
 
 	one = s.finish(one, parley.Text("Hi"))
 	s.same("right after its end", s.message("s", "Hello"), one)
-	two = s.finish(two, parley.Text("Bye"))
+	s.finish(two, parley.Text("Bye"))
 	s.same("after another turn's end", s.message("s", "Hello"), one)
 	s.pass(twinWindow)
 	s.same("as long after its end as may be", s.message("s", "Hello"), one)

@@ -419,15 +419,12 @@ func open(t *testing.T, path string) parley.Store {
 	return store
 }
 
-func TestStoreAcceptsGoodStores(t *testing.T) {
-	parleytest.DurableStore(t, func(t *testing.T) func() parley.Store {
-		path := filepath.Join(t.TempDir(), "parley.db")
-		return func() parley.Store { return open(t, path) }
-	})
-}
-
-// brokenStoreEnv names the broken store that a test binary runs the suite with.
-const brokenStoreEnv = "PARLEYTEST_BROKEN_STORE"
+// brokenStoreEnv names the broken store that a test binary runs the suite with,
+// or the good one.
+const (
+	brokenStoreEnv = "PARLEYTEST_BROKEN_STORE"
+	goodStore      = "good"
+)
 
 // TestStoreFindsBrokenStores runs the part of the suite that has to find it
 // with every broken store, each in a process of its own because it has to fail.
@@ -440,17 +437,14 @@ func TestStoreFindsBrokenStores(t *testing.T) {
 	}
 }
 
-// TestEveryPartOfStoreCanFail holds the parts of the suite against those that
-// have found a broken store.
-func TestEveryPartOfStoreCanFail(t *testing.T) {
-	cmd := exec.Command(os.Args[0], "-test.run=^TestStoreAcceptsGoodStores$", "-test.short", "-test.v")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	parts := regexp.MustCompile(`(?m)^    --- PASS: TestStoreAcceptsGoodStores/(\S+)`).FindAllStringSubmatch(string(out), -1)
-	if len(parts) == 0 {
-		t.Fatalf("no part of the suite has run:\n%s", out)
+// TestStoreAcceptsAGoodStore runs the whole suite, and holds its parts against
+// those that a broken store shows able to fail.
+func TestStoreAcceptsAGoodStore(t *testing.T) {
+	t.Parallel()
+	out, err := runStore(goodStore, ".")
+	parts := regexp.MustCompile(`(?m)^    --- PASS: TestBrokenStore/(\S+)`).FindAllStringSubmatch(out, -1)
+	if err != nil || len(parts) == 0 {
+		t.Fatalf("the suite ended with %v after %d parts; want it to accept a good store. It said:\n%s", err, len(parts), out)
 	}
 	proven := map[string]bool{}
 	for _, broken := range brokenStores {
@@ -470,20 +464,33 @@ func TestEveryPartOfStoreCanFail(t *testing.T) {
 func wantBroken(t *testing.T, name, part string) {
 	t.Parallel()
 	part = strings.ReplaceAll(part, " ", "_")
-	cmd := exec.Command(os.Args[0], "-test.run=^TestBrokenStore$/^"+part+"$", "-test.short", "-test.timeout=30s")
-	cmd.Env = append(os.Environ(), brokenStoreEnv+"="+name)
-	out, err := cmd.CombinedOutput()
+	out, err := runStore(name, "^"+part+"$")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || !strings.Contains(string(out), "--- FAIL: TestBrokenStore/"+part) {
+	if !errors.As(err, &exit) || !strings.Contains(out, "--- FAIL: TestBrokenStore/"+part) {
 		t.Errorf("the suite ended with %v; want its part %s to fail. It said:\n%s", err, part, out)
 	}
 }
 
-// TestBrokenStore is what TestStoreFindsBrokenStores runs.
+// runStore runs parts of the suite with a store in a process of its own, and
+// returns what they said.
+func runStore(name, parts string) (string, error) {
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBrokenStore$/"+parts, "-test.short", "-test.v", "-test.timeout=2m")
+	cmd.Env = append(os.Environ(), brokenStoreEnv+"="+name)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestBrokenStore is what runStore runs.
 func TestBrokenStore(t *testing.T) {
 	name, ok := os.LookupEnv(brokenStoreEnv)
 	if !ok {
-		t.Skip("is run by TestStoreFindsBrokenStores")
+		t.Skip("is run by the tests above")
+	}
+	if name == goodStore {
+		parleytest.DurableStore(t, func(t *testing.T) func() parley.Store {
+			path := filepath.Join(t.TempDir(), "parley.db")
+			return func() parley.Store { return open(t, path) }
+		})
 	}
 	for _, broken := range brokenStores {
 		if broken.name == name {

@@ -217,7 +217,7 @@ func testStretches(s *storeTest) {
 	late := s.fresh("a message", s.message("s", "late"))
 	stretch("a turn long after one that runs began", late, late.Seq)
 	s.abandon(late)
-	six = s.finish(six, parley.Text("6"))
+	s.finish(six, parley.Text("6"))
 	stretch("a turn soon after a long one", s.answer(s.message("s", "eight")), 6)
 
 	m := s.message("s", "forgetful")

@@ -96,7 +96,10 @@ func anyText(r *rand.Rand) string {
 }
 
 func testLargeValues(s *storeTest) {
-	const size = 1 << 20
+	size := 1 << 20
+	if testing.Short() {
+		size = 1 << 17
+	}
 	large := strings.Repeat("0123456789abcdef", size/16)
 	r := s.fresh("a large prompt", s.keyed("s", "k", large))
 	r = s.finish(r, parley.Text(large+"."))

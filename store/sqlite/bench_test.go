@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -91,6 +92,7 @@ func BenchmarkBareInsert(b *testing.B) {
 	}
 	go func() {
 		for first := range queue {
+			runtime.Gosched()
 			group := []row{first}
 			for more := true; more && len(group) < cap(queue); {
 				select {

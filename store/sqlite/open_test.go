@@ -255,6 +255,23 @@ func TestOneProcessAtATime(t *testing.T) {
 	}
 }
 
+// What a process wrote and did not sync before it was killed must last before
+// anybody is told of it.
+func TestOpenMakesLastWhatItFinds(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parley.db")
+	hold(t, path)()
+	if commits(t, path) == 0 {
+		t.Fatal("the process that was killed left nothing in the write-ahead log")
+	}
+	store := open(t, path)
+	if n := commits(t, path); n != 0 {
+		t.Errorf("the write-ahead log has %d commits once the database is open; want all of them in the database", n)
+	}
+	if got, want := prompts(t, store, "s"), []string{"Hello"}; !slices.Equal(got, want) {
+		t.Errorf("the prompts are %q; want %q", got, want)
+	}
+}
+
 func TestReadOnly(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "parley.db")

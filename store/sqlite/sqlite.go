@@ -47,8 +47,8 @@ type Store struct {
 
 var _ parley.Store = (*Store)(nil)
 
-// readers is how many goroutines read at once. SQLite's reads of pages that
-// the operating system has in memory take no longer than the work around them.
+// readers is how many goroutines read at once. A read takes microseconds where
+// the operating system has the pages in memory, so a few are enough.
 const readers = 4
 
 // busyTimeout is how long to wait while somebody else, such as a person with an
@@ -103,7 +103,7 @@ func (s *Store) open() error {
 	if err := c.prepareFile(); err != nil {
 		return errors.Join(err, c.close())
 	}
-	s.writer = newWriter(c)
+	s.writer = newWriter(s.path, c)
 	return s.openReaders()
 }
 
@@ -185,11 +185,17 @@ func (c *conn) prepareFile() error {
 		PRAGMA foreign_keys(ON);
 		PRAGMA secure_delete(ON);
 		PRAGMA wal_autocheckpoint(0);
-		PRAGMA cache_size(-16000);`)
+		PRAGMA cache_size(-16000);`) // 16 MB
 	if err != nil {
 		return err
 	}
-	return c.migrate(version)
+	if err := c.migrate(version); err != nil {
+		return err
+	}
+	// What a process wrote before it was killed can be read now, synced or not.
+	// It must last before anybody is told of it.
+	_, err = c.number("PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
 }
 
 // openReaders opens the connections that read.
@@ -270,32 +276,32 @@ const (
 )
 
 // enter begins a call, or says why it cannot be. It is ended by leave.
-func (s *Store) enter(ctx context.Context, access access) error {
+func (s *Store) enter(ctx context.Context, want access) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.calls.RLock()
-	if err := s.usable(access); err != nil {
+	if err := s.usable(want); err != nil {
 		s.calls.RUnlock()
-		return s.wrap("use", err)
+		return err
 	}
 	return nil
 }
 
 func (s *Store) leave() { s.calls.RUnlock() }
 
-func (s *Store) usable(access access) error {
+func (s *Store) usable(want access) error {
 	switch {
 	case s.closed:
-		return errors.New("the store is closed")
-	case s.writer == nil && access == writing:
-		return errors.New("the store was opened for reading only")
+		return fmt.Errorf("sqlite: %s: the store is closed", s.path)
+	case s.writer == nil && want == writing:
+		return fmt.Errorf("sqlite: %s: the store was opened for reading only", s.path)
 	case s.writer == nil:
 		return nil
 	}
 	select {
 	case <-s.writer.broken:
-		return s.writer.err
+		return s.wrap("an earlier write", s.writer.err)
 	default:
 		return nil
 	}

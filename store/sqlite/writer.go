@@ -13,13 +13,14 @@ import (
 // one sync: the more there is to do, the less each costs, and nobody waits for
 // company when there is nothing else to do.
 type writer struct {
+	path    string
 	conn    *conn
 	queue   chan *change
 	stopped chan struct{} // closed when the last change is done
 
 	broken chan struct{} // closed when err is set
 	err    error         // why nothing that was written can be trusted to last
-	reason chan error    // receives err too, for Store.Broken
+	reason chan error    // receives it too, for Store.Broken
 
 	pending  int  // bytes written since the last checkpoint, about
 	truncate bool // a checkpoint is to leave nothing in the write-ahead log
@@ -58,8 +59,9 @@ const (
 	pagesPerChange = 2 * 4096
 )
 
-func newWriter(c *conn) *writer {
+func newWriter(path string, c *conn) *writer {
 	w := &writer{
+		path:    path,
 		conn:    c,
 		queue:   make(chan *change, maxGroup),
 		stopped: make(chan struct{}),
@@ -162,10 +164,10 @@ func (w *writer) commit(group []*change) {
 	if err == nil {
 		err = w.transact(group)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return
-	case len(group) > 1 && w.err == nil && primary(err) != sqlite3.SQLITE_BUSY:
+	}
+	if len(group) > 1 && w.err == nil && primary(err) != sqlite3.SQLITE_BUSY {
 		for i := range group {
 			w.commit(group[i : i+1])
 		}
@@ -217,7 +219,7 @@ func (w *writer) transact(group []*change) (err error) {
 func (w *writer) judge(err error) error {
 	if breaks(err) && w.err == nil {
 		w.err = err
-		w.reason <- err
+		w.reason <- wrap(w.path, "write", err)
 		close(w.broken)
 	}
 	return err

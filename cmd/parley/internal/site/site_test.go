@@ -124,18 +124,18 @@ func TestPageTellsWhatRuns(t *testing.T) {
 	}{
 		{
 			"nothing configured", site.Options{},
-			[]string{"the sample rules", "no <code>parley.yaml</code> yet", "http://chat.test</span>/chat", "-o parley.yaml", `id="hints"`},
+			[]string{"the sample rules", "no <code>parley.yaml</code> yet", "http://chat.test</span>/chat", "-o parley.yaml", `suggestions="`},
 			nil,
 		},
 		{
 			"a file without rules", site.Options{Config: "my.yaml"},
-			[]string{"the sample rules", "<code>my.yaml</code>", "sample/parley.yaml", `id="hints"`},
+			[]string{"the sample rules", "<code>my.yaml</code>", "sample/parley.yaml", `suggestions="`},
 			[]string{"-o parley.yaml", "yet"},
 		},
 		{
 			"a bot of the owner's", site.Options{Bot: "rules <7>", Config: "my.yaml", Version: "1.2.3"},
 			[]string{"rules &lt;7&gt;", "<code>my.yaml</code>", "Parley 1.2.3"},
-			[]string{"sample", `id="hints"`},
+			[]string{"sample", `suggestions="`},
 		},
 		{
 			"a public address", site.Options{BaseURL: "https://example.com/chat-api"},
@@ -177,10 +177,10 @@ func TestPageOverTLSGivesAnHTTPSAddress(t *testing.T) {
 }
 
 // reference finds the addresses that a page of ours mentions.
-var reference = regexp.MustCompile(`(?:href|src)="([^"]+)"`)
+var reference = regexp.MustCompile(`(?:href|src)="([^"<]+)"`)
 
 func TestPagesReferToWhatIsThere(t *testing.T) {
-	url, _ := serve(t, parley.BotFunc(replying), site.Options{})
+	url := serve(t, parley.BotFunc(echo), site.Options{})
 	for _, path := range []string{"/", "/sample/help", "/sample/getting-started", "/sample/plan"} {
 		page := fetch(t, url+path)
 		references := reference.FindAllStringSubmatch(page, -1)
@@ -205,7 +205,7 @@ func TestPagesReferToWhatIsThere(t *testing.T) {
 
 func TestPagesHaveNothingInline(t *testing.T) {
 	inline := regexp.MustCompile(`(?i)<style|<script[^>]*>[^<]|\sstyle=|\son[a-z]+=|javascript:`)
-	url, _ := serve(t, parley.BotFunc(replying), site.Options{})
+	url := serve(t, parley.BotFunc(echo), site.Options{})
 	for _, path := range []string{"/", "/sample/help", "/sample/getting-started", "/sample/plan"} {
 		if found := inline.FindString(fetch(t, url+path)); found != "" {
 			t.Errorf("%s contains %q, which its policy forbids", path, found)
