@@ -15,6 +15,7 @@ run: ## serve on port 3001
 
 test: deps node check tsc ## pass everything: installs what the tests need, then runs all of them
 	go test -shuffle=on ./...
+	go -C tools test ./bundle
 	go -C proof test ./...
 
 check: fmt vet staticcheck generated race size ## the quick gate: format, vet, staticcheck, generated files, race, shuffle, size
@@ -40,13 +41,14 @@ size: # what a visitor downloads
 	@go test -count=1 -run Size -v ./widget | grep -E 'KB|bytes|FAIL' || true
 
 tsc: node # the widget's types
-	$(NODE)/.bin/tsc --noEmit -p widget/src
+	$(NODE)/.bin/tsc -p widget/src
+	$(NODE)/.bin/tsc -p examples/react
 
 deps: # what the tests need besides Go, from Debian's packages
 	@./scripts/test-deps.sh
 
 node: # what checks the widget and is written for Node
-	@[ -d $(NODE) ] || npm ci --prefix tools/node --no-audit --no-fund --silent
+	@[ $(NODE)/.package-lock.json -nt tools/node/package-lock.json ] || npm ci --prefix tools/node --no-audit --no-fund --silent
 
 proof: ## crashes, power cuts, full and failing disks, with their figures
 	go -C proof test -count=1 -v ./crash ./powercut ./faults
@@ -56,7 +58,7 @@ widget: ## build the widget's bundle from its sources
 
 gallery: ## write a picture of each state of the widget to dist/gallery
 	mkdir -p dist/gallery
-	go test -count=1 -run EveryState ./widget -args -gallery=$(CURDIR)/dist/gallery
+	go test -count=1 -timeout 15m -run EveryState ./widget -args -gallery=$(CURDIR)/dist/gallery
 
 fuzz: ## run every fuzz target FUZZTIME times (default 1000000x)
 	@set -e; for pkg in $$(go list ./...); do \

@@ -52,7 +52,7 @@ type Turn struct {
 	Time time.Time
 	// BaseURL is where the visitor reaches this server, such as
 	// "https://chat.example.com", without a slash at its end. It is empty where
-	// there is no HTTP request and no [Config.BaseURL].
+	// there is no [Config.BaseURL], and no HTTP request that says.
 	BaseURL string
 
 	history func(ctx context.Context, turns int) ([]Message, error)

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,9 @@ func (c *Chat) baseURL(r *http.Request) string {
 	if c.cfg.BaseURL != "" {
 		return c.cfg.BaseURL
 	}
+	if !hostHeader.MatchString(r.Host) {
+		return "" // nobody's address; links then have none
+	}
 	scheme := "http"
 	host := (&url.URL{Host: r.Host}).Hostname()
 	if r.TLS != nil || r.URL.Scheme == "https" || (strings.HasPrefix(r.Header.Get("Origin"), "https://") && !isLoopbackHost(host)) {
@@ -119,6 +123,9 @@ func (c *Chat) baseURL(r *http.Request) string {
 	}
 	return scheme + "://" + r.Host
 }
+
+// hostHeader is a name or an address, and perhaps a port.
+var hostHeader = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
 
 // checkBaseURL reports what is wrong with a [Config.BaseURL].
 func checkBaseURL(s string) error {

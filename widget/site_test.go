@@ -138,10 +138,17 @@ func (s *site) on(hook func(w http.ResponseWriter, r *http.Request) bool) {
 // scriptTag returns what a page needs to pin the script.
 func scriptTag() (path, integrity string) { return widget.Script() }
 
-// quiet is a test that does not mind what goes wrong unseen in its tabs.
-type quiet struct{ testing.TB }
+// expecting is a test in whose tabs something goes wrong on purpose.
+type expecting struct {
+	testing.TB
+	what string // part of what the browser says about it
+}
 
-func (quiet) Errorf(string, ...any) {}
+func (e expecting) Errorf(format string, args ...any) {
+	if message := fmt.Sprintf(format, args...); !strings.Contains(message, e.what) {
+		e.TB.Error(message)
+	}
+}
 
 // requests returns the requests so far whose path ends so.
 func (s *site) requests(suffix string) []*http.Request {

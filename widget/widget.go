@@ -1,8 +1,10 @@
 // Package widget is the chat as a visitor meets it: the script that a page
 // includes, what the script loads, and the handler that serves both.
 //
-//	mux.Handle("/widget.js", widget.Handler())
-//	mux.Handle("/widget/", widget.Handler())
+//	script := widget.Handler()
+//	for _, path := range []string{"/widget.js", "/widget.mjs", "/widget.d.ts", "/widget/"} {
+//		mux.Handle(path, script)
+//	}
 //
 // A page then needs one line:
 //

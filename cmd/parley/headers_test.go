@@ -23,6 +23,7 @@ import (
 	"testing"
 
 	"github.com/parley-chat/parley"
+	"github.com/parley-chat/parley/widget"
 )
 
 // safe is what every answer must carry, word for word; what is empty must be
@@ -52,6 +53,7 @@ type cell struct {
 	why     string
 	request func() *http.Request
 	file    bool // a page or a file of one, which is no part of the chat's interface
+	public  bool // a file that pages of every site load
 }
 
 // name tells the cell from others.
@@ -169,7 +171,7 @@ func crawl(t *testing.T, servers map[string]*chain) []cell {
 	}
 	ask("usual", "/", "OPTIONS", "*", "", 400, "the server as a whole")
 
-	return append(cells, crawlPages(t, servers["usual"])...)
+	return slices.Concat(cells, crawlPages(t, servers["usual"]), crawlWidget(t, servers["usual"]))
 }
 
 // crawlPages returns the cells of pages and their files.
@@ -195,6 +197,49 @@ func crawlPages(t *testing.T, usual *chain) []cell {
 		}
 	}
 	for _, path := range []string{"/site/none", "/site/", "/sample/none", "/sample/"} {
+		add("GET", path, 404, "GET")
+		add("POST", path, 404, "POST")
+	}
+	return cells
+}
+
+// hashedFile finds the files that the widget's scripts load.
+var hashedFile = regexp.MustCompile(`[0-9a-f]{16}\.m?js`)
+
+// crawlWidget returns the cells of the widget.
+func crawlWidget(t *testing.T, usual *chain) []cell {
+	t.Helper()
+	paths := []string{"/widget.js", "/widget.mjs", "/widget.d.ts"}
+	pinned, _ := widget.Script()
+	paths = append(paths, pinned)
+	for _, path := range paths[:2] {
+		for _, name := range hashedFile.FindAllString(usual.answer(jsonRequest("GET", path, "")).Body.String(), -1) {
+			paths = append(paths, "/widget/"+name)
+		}
+	}
+	if len(paths) < 6 {
+		t.Fatalf("the widget's files are %q; want those that its scripts load, too", paths)
+	}
+	var cells []cell
+	add := func(method, path string, status int, why string, headers ...string) {
+		route := path
+		if strings.HasPrefix(path, "/widget/") {
+			route = "/widget/"
+		}
+		cells = append(cells, cell{route: route, status: status, server: "usual", why: path + " " + why, file: true, public: status < 400 || status == 412,
+			request: func() *http.Request { return jsonRequest(method, path, "", headers...) }})
+	}
+	for _, path := range paths {
+		add("GET", path, 200, "good")
+		add("GET", path, 200, "a part, which there is not", "Range", "bytes=0-9")
+		add("HEAD", path, 200, "HEAD")
+		add("GET", path, 304, "known already", "If-None-Match", "*")
+		add("GET", path, 412, "another version", "If-Match", `"other"`)
+		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "BREW"} {
+			add(method, path, 405, method)
+		}
+	}
+	for _, path := range []string{"/widget/", "/widget/none.js", "/widget/widget.js"} {
 		add("GET", path, 404, "GET")
 		add("POST", path, 404, "POST")
 	}
@@ -371,6 +416,9 @@ func (c cell) check(v visit, w *httptest.ResponseRecorder) []string {
 		wrong = append(wrong, "there is no Allow")
 	}
 	readable := ""
+	if c.public {
+		readable = "*"
+	}
 	if c.isChat() {
 		if !slices.Contains(strings.Split(strings.Join(h.Values("Vary"), ", "), ", "), "Origin") {
 			wrong = append(wrong, fmt.Sprintf("Vary is %q; want Origin in it", h.Values("Vary")))
@@ -441,7 +489,7 @@ func TestEveryAnswerIsSafe(t *testing.T) {
 }
 
 // registered returns the patterns of all routes: those that the interface's
-// description has, and those that are registered beside them.
+// description has, and every path that stands in the code that wires them up.
 func registered(t *testing.T, c *chain) []string {
 	t.Helper()
 	var description struct{ Paths map[string]any }
@@ -454,16 +502,8 @@ func registered(t *testing.T, c *chain) []string {
 		t.Fatal(err)
 	}
 	for n := range ast.Preorder(file) {
-		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			continue
-		}
-		method, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || (method.Sel.Name != "Handle" && method.Sel.Name != "HandleFunc") {
-			continue
-		}
-		if pattern, ok := call.Args[0].(*ast.BasicLit); ok {
-			routes = append(routes, strings.Trim(pattern.Value, `"`))
+		if text, ok := n.(*ast.BasicLit); ok && strings.HasPrefix(text.Value, `"/`) {
+			routes = append(routes, strings.Trim(text.Value, `"`))
 		}
 	}
 	if len(routes) < 10 {

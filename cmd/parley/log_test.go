@@ -170,11 +170,7 @@ type connection struct {
 func (c *connection) send(raw string) int {
 	c.t.Helper()
 	if c.conn == nil {
-		conn, err := net.Dial("tcp", c.address)
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.conn, c.answers = conn, bufio.NewReader(conn)
+		c.open()
 	}
 	if _, err := c.conn.Write([]byte(raw)); err != nil {
 		c.t.Fatal(err)
@@ -189,6 +185,15 @@ func (c *connection) send(raw string) int {
 		c.close()
 	}
 	return answer.StatusCode
+}
+
+func (c *connection) open() {
+	c.t.Helper()
+	conn, err := net.Dial("tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.conn, c.answers = conn, bufio.NewReader(conn)
 }
 
 func (c *connection) close() {

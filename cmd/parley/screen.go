@@ -90,6 +90,9 @@ func notes(cfg *config.Config) []string {
 	if !cfg.OpenAIAPIKey.IsZero() {
 		notes = append(notes, "OPENAI_API_KEY is set, and this version does not use it yet: rules answer")
 	}
+	if cfg.CSRFRequired {
+		notes = append(notes, "CSRF_REQUIRED is on: messages and forms need a token from /csrf-token in X-CSRFToken")
+	}
 	if n := len(cfg.Warnings); n > 0 {
 		notes = append(notes, count(n, "warning")+" about "+cfg.ConfigFile+"; run: parley config check")
 	}

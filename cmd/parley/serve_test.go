@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,12 +32,13 @@ type server struct {
 	url    string
 	screen string      // what it said at the start
 	log    chan string // its lines
+	errors chan string // what else it said, in one piece, at its end
 }
 
 // start runs "parley serve" in a directory and waits until it is ready.
 func start(t *testing.T, dir string, env []string, args ...string) *server {
 	t.Helper()
-	s := &server{t: t, log: make(chan string, 1000), cmd: exec.Command("parley", append([]string{"serve"}, args...)...)}
+	s := &server{t: t, log: make(chan string, 1000), errors: make(chan string, 1), cmd: exec.Command("parley", append([]string{"serve"}, args...)...)}
 	s.cmd.Dir = dir
 	s.cmd.Env = append(append(unconfigured(), "PORT=0", "HOST=127.0.0.1"), env...)
 	stdout, err := s.cmd.StdoutPipe()
@@ -62,6 +64,13 @@ func start(t *testing.T, dir string, env []string, args ...string) *server {
 		s.screen += lines.Text() + "\n"
 		if address, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "curl -X POST "); ok {
 			s.url, _, _ = strings.Cut(address, "/chat")
+			go func() {
+				var said strings.Builder
+				for lines.Scan() {
+					said.WriteString(lines.Text() + "\n")
+				}
+				s.errors <- said.String()
+			}()
 			return s
 		}
 	}
@@ -91,8 +100,14 @@ func (s *server) signal(signal os.Signal) {
 // what was logged and not yet read.
 func (s *server) stop(signal os.Signal) (code int, took time.Duration, log []string) {
 	s.t.Helper()
-	began := time.Now()
 	s.signal(signal)
+	return s.wait()
+}
+
+// wait waits until the server ends. It returns what stop returns.
+func (s *server) wait() (code int, took time.Duration, log []string) {
+	s.t.Helper()
+	began := time.Now()
 	for line := range s.log {
 		log = append(log, line)
 	}
@@ -304,6 +319,94 @@ func TestSecondSignalStopsAtOnce(t *testing.T) {
 	}
 }
 
+// TestSignalLetsTurnsFinish stops a real server while it waits to commit a turn:
+// the test holds the database, as a person with an SQL shell may.
+func TestSignalLetsTurnsFinish(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, nil)
+	db, err := sql.Open("sqlite", filepath.Join(dir, "parley.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	held, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+
+	// Of two prompts with one key, the first begins a turn and the other is
+	// refused, which proves that a turn is under way.
+	send := func(prompt string) *http.Response {
+		r, err := http.NewRequest("POST", s.url+"/chat", strings.NewReader(`{"prompt": "`+prompt+`", "session_id": "s"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", "key")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Errorf("no answer to %q: %v", prompt, err)
+			return &http.Response{Body: http.NoBody}
+		}
+		return answer
+	}
+	type sent struct {
+		prompt, body string
+		status       int
+	}
+	answers := make(chan sent)
+	for _, prompt := range []string{"one", "two"} {
+		go func() {
+			answer := send(prompt)
+			status, body := read(t, answer)
+			answers <- sent{prompt, body, status}
+		}()
+	}
+	if first := <-answers; first.status != http.StatusUnprocessableEntity {
+		t.Fatalf("the first answer is %+v; want 422 for the prompt that came second, while the other waits for the database", first)
+	}
+
+	s.signal(syscall.SIGTERM)
+	for status, body := 0, ""; status != http.StatusServiceUnavailable || !strings.Contains(body, "stopping"); {
+		status, body = s.get("/ready")
+	}
+	late, err := http.Post(s.url+"/chat", "application/json", strings.NewReader(`{"prompt": "late", "session_id": "other"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, body := read(t, late)
+	if want := `{"output":"I'm experiencing technical difficulties. Please try again."}` + "\n"; status != http.StatusServiceUnavailable || body != want {
+		t.Errorf("a message after the signal gets %d %s; want 503 %s", status, body, want)
+	}
+	if late.Header.Get("Retry-After") == "" || !late.Close {
+		t.Errorf("a message after the signal gets Retry-After %q, and the connection stays: %t; want seconds, and it closed", late.Header.Get("Retry-After"), !late.Close)
+	}
+
+	if _, err := held.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	turn := <-answers
+	if turn.status != http.StatusOK {
+		t.Errorf("the turn under way gets %d %s; want 200", turn.status, turn.body)
+	}
+	code, took, log := s.wait()
+	if code != exitOK || took > 2*time.Second {
+		t.Errorf("the server ends with %d, %v after its last turn; want 0 within 2 s", code, took)
+	}
+	if last := log[len(log)-1]; !strings.Contains(last, `"msg":"stopped"`) {
+		t.Errorf("the last line of the log is %s; want stopped", last)
+	}
+
+	// What was answered is kept.
+	s = start(t, dir, nil)
+	if status, body := read(t, send(turn.prompt)); status != http.StatusOK || body != turn.body {
+		t.Errorf("the next server answers the same message with %d %s; want 200 %s", status, body, turn.body)
+	}
+}
+
 func TestServeSaysThatThePortIsTaken(t *testing.T) {
 	s := start(t, t.TempDir(), nil)
 	port := s.url[strings.LastIndex(s.url, ":")+1:]
@@ -357,8 +460,8 @@ func TestServeKeepsWhatItAnswered(t *testing.T) {
 func TestServeEndsWhenItsStoreBreaks(t *testing.T) {
 	store := &brokenStore{parley.NewMemory(), make(chan error, 1)}
 	store.broken <- errors.New("the disk is gone")
-	var screen, log strings.Builder
-	p := &program{stdout: &log, stderr: &screen}
+	var screen strings.Builder
+	p := &program{stderr: &screen}
 	t.Chdir(t.TempDir())
 	cfg, err := p.load(nil)
 	if err != nil {
@@ -368,7 +471,7 @@ func TestServeEndsWhenItsStoreBreaks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.serveFrom(t.Context(), cfg, listener, store)
+	err = p.serveFrom(t.Context(), cfg, slog.New(slog.DiscardHandler), listener, store)
 	if err == nil || !strings.Contains(err.Error(), "the disk is gone") {
 		t.Errorf("the server ends with %v; want what broke the store", err)
 	}
@@ -388,7 +491,7 @@ func TestShutdownLetsTurnsFinish(t *testing.T) {
 		<-finish
 		return parley.Text("worth the wait"), nil
 	})
-	chat, err := parley.New(parley.Config{Bot: bot})
+	chat, err := parley.New(parley.Config{Bot: bot, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

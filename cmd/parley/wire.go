@@ -89,7 +89,7 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 		routes.Handle(path, script)
 	}
 	if cfg.DemoPage {
-		page := site.Page(site.Options{Bot: botName(cfg), Config: cfg.ConfigFile, BaseURL: cfg.PublicURL, Version: parleyVersion()})
+		page := site.Page(site.Options{Bot: botName(cfg), Config: cfg.ConfigFile, BaseURL: cfg.PublicURL, CSRF: !cfg.CSRFSecret.IsZero(), Version: parleyVersion()})
 		routes.Handle("/{$}", page)
 		routes.Handle("/site/", page)
 	}

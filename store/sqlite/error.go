@@ -34,6 +34,9 @@ func passes(err error) bool {
 
 // breaks reports whether after an error the database can be trusted no more.
 func breaks(err error) bool {
+	if errors.Is(err, errMoved) {
+		return true
+	}
 	switch primary(err) {
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT:
 		return !passes(err)

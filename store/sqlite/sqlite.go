@@ -40,6 +40,7 @@ type Store struct {
 	sessions sessions
 
 	sweptBefore atomic.Int64 // turns that began before may be gone
+	unwiped     atomic.Bool  // deleted turns are still in the write-ahead log
 
 	calls  sync.RWMutex // held for reading by every call
 	closed bool
@@ -103,7 +104,11 @@ func (s *Store) open() error {
 	if err := c.prepareFile(); err != nil {
 		return errors.Join(err, c.close())
 	}
-	s.writer = newWriter(s.path, c)
+	file, err := os.Stat(path)
+	if err != nil {
+		return errors.Join(err, c.close())
+	}
+	s.writer = newWriter(path, file, c)
 	return s.openReaders()
 }
 

@@ -21,6 +21,9 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, er
 		batch := min(sweepBatch, limit-swept)
 		n, err := s.sweep(ctx, micros(before), batch)
 		swept += n
+		if n > 0 {
+			s.unwiped.Store(true)
+		}
 		if err != nil {
 			return swept, s.wrap("sweep", err)
 		}
@@ -28,11 +31,12 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, er
 			break
 		}
 	}
-	if swept == 0 || swept == limit {
-		return swept, nil
+	if swept == limit || !s.unwiped.Load() {
+		return swept, nil // the next call goes on, or there is nothing to wipe
 	}
 	wipe := newChange(0, nil)
 	wipe.truncate = true
+	wipe.ended = func(err error) { s.unwiped.Store(err != nil) }
 	return swept, s.wrap("sweep", s.writer.do(ctx, wipe))
 }
 

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"os"
 	"runtime"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 // company when there is nothing else to do.
 type writer struct {
 	path    string
+	file    os.FileInfo // what was there when it was opened
 	conn    *conn
 	queue   chan *change
 	stopped chan struct{} // closed when the last change is done
@@ -59,9 +62,10 @@ const (
 	pagesPerChange = 2 * 4096
 )
 
-func newWriter(path string, c *conn) *writer {
+func newWriter(path string, file os.FileInfo, c *conn) *writer {
 	w := &writer{
 		path:    path,
+		file:    file,
 		conn:    c,
 		queue:   make(chan *change, maxGroup),
 		stopped: make(chan struct{}),
@@ -203,13 +207,26 @@ func (w *writer) transact(group []*change) (err error) {
 		}
 		w.pending += ch.size + pagesPerChange
 	}
-	_, err = w.conn.exec("COMMIT")
+	if _, err = w.conn.exec("COMMIT"); err == nil {
+		err = w.inPlace()
+	}
 	for _, ch := range group {
 		if ch.truncate && err == nil {
 			w.truncate, w.pending = true, checkpointEvery
 		}
 	}
 	return err
+}
+
+var errMoved = errors.New("the file was deleted, moved or replaced while it was in use")
+
+// inPlace reports whether the file that was opened is the one at its path: what
+// is written to another is found by nobody.
+func (w *writer) inPlace() error {
+	if file, err := os.Stat(w.path); err != nil || !os.SameFile(file, w.file) {
+		return errMoved
+	}
+	return nil
 }
 
 // judge returns err. Where it means that what was written may not last, it

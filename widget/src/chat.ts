@@ -18,10 +18,10 @@ class Window implements Chat {
   #server = "";
   #shown?: AbortController; // ends what matters only while the chat is shown
   #avatar = h("span", { class: "avatar", "aria-hidden": "true" });
-  #title = h("h2", { id: "title", dir: "auto" });
-  #agent = h("p", { dir: "auto" });
+  #title = h("h2", { id: "title" });
+  #agent = h("p", {});
   #close = h("button", { type: "button", class: "close", onclick: () => this.#host.close() }, icon("M6 6l12 12M18 6L6 18"));
-  #field = h("textarea", { rows: 1, dir: "auto", enterKeyHint: "send" });
+  #field = h("textarea", { rows: 1, enterKeyHint: "send" });
   #sender = h("button", { class: "send" }, icon("M12 19V5m-6.5 6.5L12 5l6.5 6.5"));
   #frame: HTMLElement;
   #dialog: HTMLDialogElement | undefined; // the frame, unless it is a part of the page
@@ -36,7 +36,7 @@ class Window implements Chat {
     const { inline } = host.settings;
     this.#frame = h(
       inline ? "section" : "dialog",
-      { class: "window", part: "window", tabIndex: -1, "aria-labelledby": "title" },
+      { class: "window", tabIndex: -1, "aria-labelledby": "title" },
       h("header", {}, this.#avatar, h("div", {}, this.#title, this.#agent), !inline && this.#close),
       h("div", { class: "middle" }, this.#log.element, this.#log.jump),
       h("form", { class: "composer", onsubmit: (event: Event) => this.#submit(event) }, this.#field, this.#sender),

@@ -64,7 +64,7 @@ export class ParleyChat extends Base implements ParleyChatElement {
   #paint = sheet("");
   #face = h("span", { class: "face" });
   #badge = h("span", { class: "badge" });
-  #launcher = h("button", { type: "button", part: "launcher", class: "launcher", onclick: () => this.toggle() }, this.#face, this.#badge);
+  #launcher = h("button", { type: "button", class: "launcher", onclick: () => this.toggle() }, this.#face, this.#badge);
   #link: HTMLLinkElement | undefined; // to the chat itself
   #loading: Promise<Chat> | undefined;
   #chat?: Chat;

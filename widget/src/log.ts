@@ -139,14 +139,17 @@ export class Log {
   async #earlier(): Promise<void> {
     if (this.#loading) return;
     this.#loading = true;
-    const { element } = this;
     try {
       const turns = await this.conversation.earlier();
-      const below = element.scrollHeight - element.scrollTop;
+      const anchor = this.#list.firstElementChild;
+      const top = () => anchor?.getBoundingClientRect().top ?? 0;
+      const before = top();
+      const hold = () => (this.element.scrollTop += top() - before);
       this.#list.prepend(...turns.map((turn) => this.#node(turn)));
       this.#settle();
       this.greet();
-      element.scrollTop = element.scrollHeight - below;
+      hold();
+      requestAnimationFrame(hold); // by then, the browser knows the heights
     } catch {
       this.greet(true);
     }

@@ -27,7 +27,6 @@ export const chatStrings: Omit<Strings, keyof typeof launcherStrings> = {
   choose: "Please choose…",
   email: "Please enter an e-mail address.",
   invalid: "Please check this.",
-  unsubmitted: "Failed to submit form. Please try again.",
   submitted: "Thank you!",
   learnMore: "Learn More",
   cards: "Cards",

@@ -64,7 +64,6 @@ export interface Strings {
   choose: string;
   email: string;
   invalid: string;
-  unsubmitted: string;
   submitted: string;
   learnMore: string;
   cards: string;

@@ -40,7 +40,7 @@ export const form: Renderer = ({ form }, log, turn) => {
     trouble,
     button,
   );
-  const sent = (message: string) => h("div", { class: "form sent" }, icon("M5 12.5l4.5 4.5L19 7.5"), h("p", { dir: "auto", tabIndex: -1 }, message));
+  const sent = (message: string) => h("div", { class: "form sent" }, icon("M5 12.5l4.5 4.5L19 7.5"), h("p", { tabIndex: -1 }, message));
   return turn.done == null ? root : sent(turn.done);
 
   async function onsubmit(event: Event): Promise<void> {
@@ -59,7 +59,7 @@ export const form: Renderer = ({ form }, log, turn) => {
       log.announce("formSubmitted", values);
     } catch (error) {
       const { message, errors = {} } = error as Failure;
-      if (!mark(({ id }) => errors[id])) trouble.textContent = message || t.unsubmitted;
+      if (!mark(({ id }) => errors[id])) trouble.textContent = message || t.undelivered;
     }
     button.ariaDisabled = null;
   }
@@ -72,19 +72,19 @@ export const form: Renderer = ({ form }, log, turn) => {
     const star = required && h("span", { class: "star" }, " *");
     const shared = { name, required: required && !options, "aria-describedby": problem.id, oninput: () => show(row) };
     const option = (value: string, ...text: Child[]) =>
-      h("label", { class: "option" }, h("input", { ...shared, type, value }), h("span", { dir: "auto" }, ...text));
-    const named = { ...shared, id, placeholder, maxLength, required, dir: "auto" };
+      h("label", { class: "option" }, h("input", { ...shared, type, value }), h("span", {}, ...text));
+    const named = { ...shared, id, placeholder, maxLength, required };
 
     let box: HTMLElement;
     if (/radio|checkbox/.test(type)) {
       box = options?.length
-        ? h("fieldset", {}, h("legend", { dir: "auto" }, label, star), ...options.map((o) => option(o.value, o.label)))
+        ? h("fieldset", {}, h("legend", {}, label, star), ...options.map((o) => option(o.value, o.label)))
         : h("div", {}, option("on", label, star));
     } else {
       box = h(
         "div",
         {},
-        h("label", { htmlFor: id, dir: "auto" }, label, star),
+        h("label", { htmlFor: id }, label, star),
         type === "select"
           ? h("select", named, ...[{ value: "", label: placeholder || t.choose }, ...options!].map((o) => h("option", { value: o.value }, o.label)))
           : type === "textarea"

@@ -23,6 +23,6 @@ export function choice(text: string, value: string, onclick: () => void): HTMLEl
     button.disabled = true;
     onclick();
   };
-  const button = h("button", { type: "button", class: "choice", dir: "auto", value, onclick: once }, text);
+  const button = h("button", { type: "button", class: "choice", value, onclick: once }, text);
   return button;
 }

@@ -34,7 +34,7 @@ type Settings struct {
 	AllowedOrigins []string      `group:"Visitors" name:"allowed_origins" example:"https://example.com" risk:"*=every website may use this chat" help:"The sites whose pages may use the chat, such as https://example.com or https://*.example.com. Empty means pages on this computer only."`
 	SessionTTL     time.Duration `name:"session_ttl" default:"1h" min:"1s" help:"How long after its last message a conversation is remembered."`
 	SessionBinding string        `name:"session_binding" default:"on" oneof:"on,off" risk:"off=whoever guesses a session id goes on with that conversation" help:"Whether a session id that could be guessed works only for the client that began the conversation."`
-	RequireSession bool          `name:"require_session" default:"false" help:"Refuse messages without a session_id. Otherwise each is a conversation of its own."`
+	RequireSession bool          `name:"require_session" default:"false" help:"Refuse messages whose session_id is null. Otherwise each is a conversation of its own."`
 	MaxPrompt      int           `name:"max_prompt" default:"1000" min:"1" max:"10000" help:"The length of the longest prompt, as JavaScript counts it (UTF-16 code units)."`
 
 	AnswerTimeout time.Duration `group:"Answers" name:"answer_timeout" default:"60s" min:"1s" max:"70s" help:"The most time that an answer may take; the server ends every response after 100s."`

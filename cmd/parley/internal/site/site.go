@@ -22,6 +22,9 @@ type Options struct {
 	// BaseURL is where visitors reach this server, without a slash at its end.
 	// Empty means what each request says.
 	BaseURL string
+	// CSRF is whether GET /csrf-token hands out tokens, which the page's chat then
+	// sends.
+	CSRF bool
 	// Version is the version of Parley. Empty leaves it out.
 	Version string
 }
