@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/parley-chat/parley"
 )
@@ -148,7 +146,6 @@ var (
 type breakingBody struct{}
 
 func (breakingBody) Read([]byte) (int, error) { panic("the body broke") }
-func (breakingBody) Close() error             { return nil }
 
 // whiteSpace is a body of white space without end.
 type whiteSpace struct{}
@@ -158,23 +155,4 @@ func (whiteSpace) Read(p []byte) (int, error) {
 		p[i] = ' '
 	}
 	return len(p), nil
-}
-
-var _ io.ReadCloser = breakingBody{}
-
-// eventually waits until something holds, for twenty seconds at most.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for tick := time.NewTicker(5 * time.Millisecond); ; {
-		if holds() {
-			tick.Stop()
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited 20 s, and still not: %s", what)
-		}
-	}
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -523,6 +524,35 @@ func TestShutdownLetsTurnsFinish(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("the shutdown ends with %v; want nil", err)
+	}
+}
+
+// TestShutdownDoesNotWaitForEver stops a server whose bot never answers.
+func TestShutdownDoesNotWaitForEver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as closeTimeout")
+	}
+	begun, never := make(chan bool), make(chan bool)
+	defer close(never)
+	bot := parley.BotFunc(func(context.Context, *parley.Turn) (parley.Reply, error) {
+		begun <- true
+		<-never
+		return parley.Text("too late"), nil
+	})
+	chat, err := parley.New(parley.Config{Bot: bot, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = newServer(chat.Handler(), slog.New(slog.DiscardHandler))
+	server.Start()
+	defer server.Close()
+	go http.Post(server.URL+"/chat", "application/json", strings.NewReader(goodPrompt))
+	<-begun
+	began := time.Now()
+	err = shutdown(chat, server.Config, 10*time.Millisecond)
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "cut off") || took > 2*closeTimeout {
+		t.Errorf("the shutdown ends with %v after %v; want it to say what was cut off, within %v", err, took, 2*closeTimeout)
 	}
 }
 
