@@ -253,8 +253,15 @@ func utf16Len(s string) int {
 	return n
 }
 
-// takeTurn takes a message from its beginning to its commit.
-func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
+// takeTurn takes a message from its beginning to its commit. It runs in a
+// goroutine of its own, so a panic, which only a store can still cause here,
+// would end the process.
+func (c *Chat) takeTurn(ctx context.Context, j job) (reply Reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			reply, err = Reply{}, c.storeFailed("take a turn", j.session, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
 	now := time.Now()
 	restSince := now.Add(-c.cfg.SessionTTL)
 	if !j.hasSession() {
@@ -278,7 +285,7 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (Reply, error) {
 		return c.awaitElsewhere(ctx, begun.Record)
 	}
 
-	reply, err := c.ask(ctx, j, begun.Record)
+	reply, err = c.ask(ctx, j, begun.Record)
 	// What follows must happen whether or not somebody still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()

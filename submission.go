@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -134,11 +135,15 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 	}
 	values, problems := endpoint.check(object)
 	if len(problems) > 0 {
-		errors := map[string]string{}
+		byField := map[string]string{}
 		for _, p := range problems {
-			errors[p.Path] = p.Reason
+			byField[p.Path] = p.Reason
 		}
-		writeJSON(w, http.StatusBadRequest, map[string]any{"error": problems[0].Reason, "errors": errors})
+		writeJSON(w, http.StatusBadRequest, map[string]any{"error": problems[0].Reason, "errors": byField})
+		return
+	}
+	if c.lanes.isDraining() {
+		writeFormError(w, unavailable(errors.New("shutting down")))
 		return
 	}
 	submission := Submission{ID: c.submissionID(r, id), Form: id, Values: values, Time: time.Now()}
@@ -147,11 +152,7 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	stored, err := c.store.Submit(ctx, submission)
 	if err != nil {
-		e := asError(c.storeFailed("keep a submission", "", err))
-		if e.Code == CodeUnavailable {
-			w.Header().Set("Retry-After", "1")
-		}
-		writeJSON(w, statusOf[e.Code], map[string]string{"error": apologyForm})
+		writeFormError(w, c.storeFailed("keep a submission", "", err))
 		return
 	}
 	if !reflect.DeepEqual(stored.Values, values) {
@@ -162,6 +163,15 @@ func (c *Chat) serveForm(w http.ResponseWriter, r *http.Request) {
 		"success": true,
 		"message": "Thank you! We received your message and will respond soon.",
 	})
+}
+
+// writeFormError answers a form that could not be kept.
+func writeFormError(w http.ResponseWriter, err error) {
+	e := asError(err)
+	if e.Code == CodeUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, statusOf[e.Code], map[string]string{"error": apologyForm})
 }
 
 // submissionID returns the same id for the same Idempotency-Key of the same

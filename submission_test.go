@@ -255,3 +255,21 @@ func TestFormSentTwiceWithAKeyIsKeptOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestFormsAreRefusedWhileStopping(t *testing.T) {
+	store := parley.NewMemory()
+	chat := newChat(t, parley.Config{Store: store})
+	if err := chat.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "/contact-form", strings.NewReader(`{"name": "Ada", "email": "ada@example.com", "message": "Hello"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	chat.Handler().ServeHTTP(w, r)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("a form during the stop is answered with %d %s; want 503 with Retry-After", w.Code, w.Body)
+	}
+	if kept, err := store.Submissions(t.Context(), "", 0, 10); err != nil || len(kept) != 0 {
+		t.Errorf("%d forms were kept (%v); want none", len(kept), err)
+	}
+}

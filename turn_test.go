@@ -578,3 +578,18 @@ func (s *slowCommits) Finish(ctx context.Context, session string, seq int, reply
 	}
 	return s.Store.Finish(ctx, session, seq, reply, at)
 }
+
+// A panickyStore breaks when a turn begins.
+type panickyStore struct{ parley.Store }
+
+func (panickyStore) Begin(context.Context, parley.NewTurn) (parley.Begun, error) {
+	panic("out of luck")
+}
+
+func TestAPanicOfAStoreEndsTheTurnOnly(t *testing.T) {
+	chat := newChat(t, parley.Config{Bot: &slowBot{}, Store: panickyStore{parley.NewMemory()}})
+	for range 2 { // the lane is free again
+		_, err := chat.Answer(t.Context(), parley.Request{Session: "s", Prompt: "one"})
+		wantCode(t, "a message", err, parley.CodeInternal)
+	}
+}

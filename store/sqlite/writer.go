@@ -53,10 +53,11 @@ func newChange(size int, write func(*conn) error) *change {
 const (
 	// maxGroup is the most changes that share a transaction.
 	maxGroup = 256
-	// checkpointEvery is how large the write-ahead log grows, in bytes, before
-	// its pages are copied to the database. The longer it grows, the more often
-	// a page in it has changed again meanwhile and is copied once for all.
-	checkpointEvery = 16 << 20
+	// checkpointEvery is how large the write-ahead log grows, in bytes and about,
+	// before its pages are copied to the database. The longer it grows, the more
+	// often a page in it has changed again meanwhile and is copied once for all,
+	// but the longer turns wait while that is done: some 10 ms for this much.
+	checkpointEvery = 32 << 20
 	// pagesPerChange is what a change costs beside its size: it touches a page of
 	// the table and one of an index.
 	pagesPerChange = 2 * 4096
@@ -189,10 +190,14 @@ func (w *writer) transact(group []*change) (err error) {
 		return w.judge(err)
 	}
 	defer func() {
-		if err != nil {
-			w.conn.exec("ROLLBACK") // fails where SQLite did it already
-			err = w.judge(err)
+		if err == nil {
+			return
 		}
+		w.conn.exec("ROLLBACK") // fails where SQLite did it already
+		if primary(err) == sqlite3.SQLITE_FULL {
+			w.pending = checkpointEvery // after which the log's space is used again
+		}
+		err = w.judge(err)
 	}()
 	for _, ch := range group {
 		if ch.write == nil {
