@@ -37,10 +37,14 @@ type Browser struct {
 	ctx context.Context
 }
 
-// Start starts a browser that ends with the test. Where none is installed, the
-// test is skipped, or fails if the environment says CI=true.
+// Start starts a browser that ends with the test. With -short the test is
+// skipped. Where no browser is installed it is skipped too, or fails if the
+// environment says CI=true.
 func Start(t testing.TB) *Browser {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("SKIPPED: tests in a browser take their time, and -short is set")
+	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], // which make it headless and quiet
 		chromedp.ExecPath(find(t)),
 		chromedp.NoSandbox, // containers lack what the sandbox needs; only pages of ours are opened
