@@ -56,7 +56,7 @@ const (
 	// checkpointEvery is how large the write-ahead log grows, in bytes and about,
 	// before its pages are copied to the database. The longer it grows, the more
 	// often a page in it has changed again meanwhile and is copied once for all,
-	// but the longer turns wait while that is done: some 10 ms for this much.
+	// but the longer turns wait while that is done.
 	checkpointEvery = 32 << 20
 	// pagesPerChange is what a change costs beside its size: it touches a page of
 	// the table and one of an index.
