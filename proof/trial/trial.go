@@ -27,7 +27,7 @@ const (
 // every few dozen turns, rather than every few thousand, so that crashes also
 // hit that.
 var CheckpointOften = server.Edit{
-	File: "../../store/sqlite/writer.go", Old: "checkpointEvery = 16 << 20", New: "checkpointEvery = 1 << 18",
+	File: "../../store/sqlite/writer.go", Old: "checkpointEvery = 32 << 20", New: "checkpointEvery = 1 << 18",
 }
 
 // A Report is what came out of a trial.
