@@ -6,18 +6,38 @@ import (
 	"time"
 )
 
-// ErrPass is what a [Bot] returns, before it emitted anything, to let the next
-// bot try. Where no bot is left, the visitor is told that there is trouble.
+// ErrPass is what a [Bot] returns to let the next bot try. Where no bot is left,
+// the visitor is told that there is trouble.
 var ErrPass = errors.New("parley: the bot has no answer")
+
+// A Failure is an [ErrPass] with a reason: the service that a bot asks, such as
+// a model's provider, gave no answer. The next bot may have one.
+type Failure struct {
+	// Err says what happened, to an operator. It holds no secret.
+	Err error
+	// Temporary reports whether asking again can help.
+	Temporary bool
+	// RetryAfter is how long the service wants to be left alone; 0 where it does
+	// not say.
+	RetryAfter time.Duration
+}
+
+func (f *Failure) Error() string { return f.Err.Error() }
+
+// Unwrap returns [ErrPass] and the reason.
+func (f *Failure) Unwrap() []error { return []error{ErrPass, f.Err} }
 
 // A Bot answers turns. What stands between a visitor and an answer, such as a
 // fallback, a budget or a person, is a Bot around a Bot.
 //
-// Reply answers one turn. It may hand out text early through emit, which is
-// never nil, costs little, and must not be called after Reply returned; what
-// was emitted is a preview, and the returned reply is the truth that is kept.
-// Reply returns [ErrPass] to leave the turn to the next bot. Any other error
-// is logged, and the visitor gets an apology; a panic counts as an error.
+// Reply answers one turn. It may hand out text early, piece by piece, through
+// emit, which is never nil, never blocks, and is called by one goroutine at a
+// time and not after Reply returned. A piece may end anywhere, within a
+// character even. What was emitted is a preview, and the returned reply is the
+// truth that is kept and that takes the preview's place.
+// Reply returns [ErrPass] to leave the turn to the next bot, best before it
+// emitted anything. Any other error is logged, and the visitor gets an apology;
+// a panic counts as an error.
 //
 // The context ends when the answer takes too long or every client that waited
 // for it has left: return soon after. Implementations must be safe for
@@ -56,6 +76,7 @@ type Turn struct {
 	BaseURL string
 
 	history func(ctx context.Context, turns int) ([]Message, error)
+	usage   []Usage
 }
 
 // History returns the messages of up to the given number of answered turns
@@ -69,6 +90,37 @@ func (t *Turn) History(ctx context.Context, turns int) ([]Message, error) {
 	}
 	return t.history(ctx, turns)
 }
+
+// LastTokens returns the newest of a [Turn.History]'s messages that are about
+// the given number of tokens long together, in whole turns: the first one is the
+// visitor's. A token is counted as four bytes, which is about right for English
+// and too few for other scripts; the exact count needs the model's own tables.
+func LastTokens(history []Message, tokens int) []Message {
+	start, bytes := len(history), 0
+	for i := len(history) - 1; i >= 0; i-- {
+		if bytes += len(history[i].Content); bytes > 4*tokens {
+			break
+		}
+		if history[i].Role == RoleUser {
+			start = i
+		}
+	}
+	return history[start:]
+}
+
+// Usage is what one call of a model used up, as its provider counts.
+type Usage struct {
+	Model        string
+	InputTokens  int
+	OutputTokens int
+}
+
+// AddUsage notes what a call of a model used up. Only the bot that answers the
+// turn may call it, before its Reply returns.
+func (t *Turn) AddUsage(u Usage) { t.usage = append(t.usage, u) }
+
+// Usage returns what the calls of models for this turn used up so far.
+func (t *Turn) Usage() []Usage { return t.usage }
 
 // A Role says who wrote a [Message], in the words that model providers use.
 type Role string

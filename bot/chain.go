@@ -3,34 +3,43 @@ package bot
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/parley-chat/parley"
 )
 
 // FirstOf returns a bot that asks the given bots in turn until one does not
 // pass, and answers what that one answers, errors included. Where all of them
-// pass, it passes.
+// pass, it passes, for all of their reasons.
 //
-// A bot that passes after it emitted text breaks its contract, and the visitor
-// has seen that text: the chain ends there with an error.
+// A bot may pass after it emitted text, such as a model whose provider failed in
+// the middle of its answer. What the visitor has seen of that cannot be taken
+// back piece by piece, so the bots after it emit nothing: their reply comes
+// whole, and takes its place.
 func FirstOf(bots ...parley.Bot) parley.Bot { return chain(bots) }
 
 type chain []parley.Bot
 
 func (c chain) Reply(ctx context.Context, turn *parley.Turn, emit func(string)) (parley.Reply, error) {
-	for i, bot := range c {
-		emitted := false
+	var passed []error
+	emitted := false
+	for _, bot := range c {
+		once := emit
+		if emitted {
+			once = func(string) {}
+		}
 		reply, err := bot.Reply(ctx, turn, func(text string) {
 			emitted = true
-			emit(text)
+			once(text)
 		})
-		switch {
-		case !errors.Is(err, parley.ErrPass):
+		if !errors.Is(err, parley.ErrPass) {
 			return reply, err
-		case emitted:
-			return parley.Reply{}, fmt.Errorf("bot: number %d of the chain emitted text and then passed", i+1)
+		}
+		if err != parley.ErrPass { // a reason
+			passed = append(passed, err)
 		}
 	}
-	return parley.Reply{}, parley.ErrPass
+	if len(passed) == 0 {
+		return parley.Reply{}, parley.ErrPass
+	}
+	return parley.Reply{}, errors.Join(passed...)
 }

@@ -56,14 +56,23 @@ func TestFirstOf(t *testing.T) {
 	}
 }
 
-func TestChainEndsAtABotThatPassesTooLate(t *testing.T) {
-	say, err := bot.Say(parley.Text("hello"))
-	if err != nil {
-		t.Fatal(err)
+func TestChainAnswersWholeAfterABotThatBrokeOff(t *testing.T) {
+	cut := &parley.Failure{Err: errors.New("the stream was cut")}
+	var emitted strings.Builder
+	reply, err := bot.FirstOf(emitter{"Let me s", cut}, emitter{"hello", nil}).
+		Reply(t.Context(), turnOf("Hi"), func(text string) { emitted.WriteString(text) })
+	if err != nil || reply.Text != "hello" {
+		t.Errorf("Reply = %q, %v; want the second bot's", reply.Text, err)
 	}
-	late := emitter{"Let me see …", parley.ErrPass}
-	reply, err := bot.FirstOf(late, say).Reply(t.Context(), turnOf("Hi"), func(string) {})
-	if err == nil || errors.Is(err, parley.ErrPass) {
-		t.Errorf("Reply = %q, %v; want an error that lets no other bot try", reply.Text, err)
+	if emitted.String() != "Let me s" {
+		t.Errorf("emitted %q; want nothing of the second bot, which would stand behind the first one's piece", &emitted)
+	}
+}
+
+func TestChainPassesForAllReasons(t *testing.T) {
+	away, busy := &parley.Failure{Err: errors.New("away")}, &parley.Failure{Err: errors.New("busy")}
+	_, err := bot.FirstOf(emitter{"", away}, emitter{"", parley.ErrPass}, emitter{"", busy}).Reply(t.Context(), turnOf("Hi"), func(string) {})
+	if !errors.Is(err, parley.ErrPass) || !errors.Is(err, away) || !errors.Is(err, busy) {
+		t.Errorf("Reply = %v; want a pass that names both reasons", err)
 	}
 }

@@ -24,8 +24,8 @@ import (
 //
 // The suite asks with and without a session and a history, one prompt after
 // the other and side by side. The bot must stop when its context ends, make
-// valid replies and leave them alone afterwards, pass before it emits text if
-// at all, and emit nothing once it has returned.
+// valid replies and leave them alone afterwards, pass before it emits text
+// unless it failed, and emit nothing once it has returned.
 func Bot(t *testing.T, bot parley.Bot, prompts ...string) {
 	if len(prompts) == 0 {
 		t.Fatal("Bot was given no prompts; give it one that the bot has an answer to")
@@ -187,11 +187,12 @@ type call struct {
 
 // broken returns what the bot may do in no call.
 func (c call) broken() error {
+	var failure *parley.Failure
 	switch invalid := c.reply.Validate(); {
 	case c.fault != nil:
 		return c.fault
-	case errors.Is(c.err, parley.ErrPass) && c.texts > 0:
-		return fmt.Errorf("the bot emitted text %d times and then passed; want it to pass before that or not at all", c.texts)
+	case errors.Is(c.err, parley.ErrPass) && !errors.As(c.err, &failure) && c.texts > 0:
+		return fmt.Errorf("the bot emitted text %d times and then passed; want it to pass before that, or to say why with a parley.Failure", c.texts)
 	case c.err == nil && invalid != nil:
 		return fmt.Errorf("the reply is not valid: %w", invalid)
 	}
