@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"flag"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -14,6 +15,9 @@ var update = flag.Bool("update", false, "write the expected output in testdata/s
 
 // TestMain puts this program into the PATH of the tests as parley.
 func TestMain(m *testing.M) {
+	// A process under the race detector sleeps for a second before it ends
+	// unless it is told not to.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	testscript.Main(m, map[string]func(){"parley": main})
 }
 
@@ -22,7 +26,11 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"ends": ends},
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ends": ends},
 	})
 }
 
