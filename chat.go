@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -146,15 +145,15 @@ func New(cfg Config) (*Chat, error) {
 		return nil, fmt.Errorf("read the session secret: %w", err)
 	}
 	c := &Chat{
-		cfg:      cfg,
-		bot:      cfg.Bot,
-		store:    cfg.Store,
-		log:      cfg.Logger,
-		sessions: sessions{secret: secret, open: cfg.OpenSessions},
-		tokens:   tokens{secret: secret, ttl: cfg.SessionTTL},
-		origins:  origins,
-		forms:    forms,
+		cfg:     cfg,
+		bot:     cfg.Bot,
+		store:   cfg.Store,
+		log:     cfg.Logger,
+		tokens:  tokens{secret: secret, ttl: cfg.SessionTTL},
+		origins: origins,
+		forms:   forms,
 	}
+	c.sessions.init(secret, cfg.OpenSessions)
 	c.lanes.init(cfg.MaxTurns, cfg.AnswerTimeout, c.takeTurn)
 	c.sweeper.start(c.sweep, min(max(cfg.Retention/20, time.Second), 10*time.Minute))
 	return c, nil
@@ -216,8 +215,13 @@ func (c *Chat) logRefusal(err error) {
 	}
 }
 
-// idempotencyKey is what a client may send as a key.
-var idempotencyKey = regexp.MustCompile(`^[!-~]{0,255}$`)
+// maxKey is the longest idempotency key, in bytes.
+const maxKey = 255
+
+// checkKey reports whether a client may send key: visible ASCII, or none.
+func checkKey(key string) bool {
+	return len(key) <= maxKey && strings.IndexFunc(key, func(r rune) bool { return r < '!' || r > '~' }) < 0
+}
 
 // check holds a message against the contract's rules, in their order.
 func (c *Chat) check(q Request) error {
@@ -229,7 +233,7 @@ func (c *Chat) check(q Request) error {
 		return invalid("Invalid session_id")
 	case utf16Len(q.Prompt) > c.cfg.MaxPrompt:
 		return invalid("Prompt too long")
-	case !idempotencyKey.MatchString(q.Key):
+	case !checkKey(q.Key):
 		return invalid("Invalid Idempotency-Key")
 	}
 	return nil

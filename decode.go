@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"mime"
 	"net/http"
 	"strings"
@@ -41,6 +42,9 @@ func readObject(w http.ResponseWriter, r *http.Request, most int64) (map[string]
 // checkMediaType accepts JSON in UTF-8. It refuses what a page may send to
 // another site without a preflight, so that CORS guards every prompt.
 func checkMediaType(h http.Header) error {
+	if contentType := h["Content-Type"]; len(contentType) == 1 && contentType[0] == "application/json" && h["Content-Encoding"] == nil {
+		return nil // as nearly all say
+	}
 	mediaType, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	charset := strings.ToLower(params["charset"])
 	if err != nil || mediaType != "application/json" || (charset != "" && charset != "utf-8" && charset != "us-ascii") {
@@ -55,41 +59,69 @@ func checkMediaType(h http.Header) error {
 var utf8BOM = []byte("\xef\xbb\xbf")
 
 func decodeObject(data []byte) (map[string]json.RawMessage, error) {
-	data = bytes.TrimPrefix(data, utf8BOM)
-	var object map[string]json.RawMessage
-	if err := json.Unmarshal(data, &object); err != nil {
-		return nil, err
-	}
-	if object == nil {
+	data = trimSpace(bytes.TrimPrefix(data, utf8BOM))
+	switch {
+	case !json.Valid(data):
+		return nil, errors.New("not JSON")
+	case data[0] != '{':
 		return nil, errors.New("not an object")
 	}
-	if members(data) != len(object) {
-		return nil, errors.New("a key stands twice")
+	object := map[string]json.RawMessage{}
+	for key, value := range members(data) {
+		name, _ := jsonString(key)
+		if _, twice := object[name]; twice {
+			return nil, errors.New("a key stands twice")
+		}
+		object[name] = value
 	}
 	return object, nil
 }
 
-// members counts the members of the object that data, which is valid JSON, is:
-// each has one colon that is in no string and in no inner value.
-func members(data []byte) int {
-	n, depth, inString := 0, 0, false
-	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case inString && c == '\\':
-			i++ // what follows is escaped
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			depth--
-		case c == ':' && depth == 1:
-			n++
+// members yields the keys and the values of an object, which must be valid
+// JSON, as they stand there.
+func members(data []byte) iter.Seq2[json.RawMessage, json.RawMessage] {
+	return func(yield func(key, value json.RawMessage) bool) {
+		var key json.RawMessage
+		depth, begin := 0, 0
+		for i := 0; i < len(data); i++ {
+			switch c := data[i]; c {
+			case '"':
+				i = stringEnd(data, i)
+			case '{', '[':
+				if depth++; depth == 1 {
+					begin = i + 1
+				}
+			case ':':
+				if depth == 1 {
+					key, begin = trimSpace(data[begin:i]), i+1
+				}
+			case ',', '}', ']':
+				if depth == 1 && key != nil {
+					if !yield(key, trimSpace(data[begin:i])) {
+						return
+					}
+					key, begin = nil, i+1
+				}
+				if c != ',' {
+					depth--
+				}
+			}
 		}
 	}
-	return n
 }
+
+// stringEnd returns where the string that begins at i ends.
+func stringEnd(data []byte, i int) int {
+	for i++; data[i] != '"'; i++ {
+		if data[i] == '\\' {
+			i++ // what follows is escaped
+		}
+	}
+	return i
+}
+
+// trimSpace drops the white space of JSON (RFC 8259, section 2).
+func trimSpace(data []byte) []byte { return bytes.Trim(data, " \t\r\n") }
 
 // invalidSession is a session id that no client may send; it stands for a
 // session_id that is not a string, or an empty one.

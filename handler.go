@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -113,19 +112,26 @@ func (c *Chat) baseURL(r *http.Request) string {
 	if c.cfg.BaseURL != "" {
 		return c.cfg.BaseURL
 	}
-	if !hostHeader.MatchString(r.Host) {
+	if !isHost(r.Host) {
 		return "" // nobody's address; links then have none
 	}
-	scheme := "http"
-	host := (&url.URL{Host: r.Host}).Hostname()
-	if r.TLS != nil || r.URL.Scheme == "https" || (strings.HasPrefix(r.Header.Get("Origin"), "https://") && !isLoopbackHost(host)) {
-		scheme = "https"
+	secure := r.TLS != nil || r.URL.Scheme == "https"
+	if !secure && strings.HasPrefix(r.Header.Get("Origin"), "https://") {
+		secure = !isLoopbackHost((&url.URL{Host: r.Host}).Hostname())
 	}
-	return scheme + "://" + r.Host
+	if secure {
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
-// hostHeader is a name or an address, and perhaps a port.
-var hostHeader = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?$`)
+// isHost reports whether a Host header consists of what names, addresses and
+// ports are made of, and so cannot say more in a link than where it leads.
+func isHost(host string) bool {
+	return host != "" && strings.IndexFunc(host, func(r rune) bool {
+		return r > 'z' || (classOf(byte(r)) == 0 && strings.IndexByte("._-:[]", byte(r)) < 0)
+	}) < 0
+}
 
 // checkBaseURL reports what is wrong with a [Config.BaseURL].
 func checkBaseURL(s string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +17,10 @@ type lanes struct {
 	timeout time.Duration
 	take    func(context.Context, job) (Reply, error)
 
-	ctx    context.Context // of all flights
-	cancel context.CancelFunc
+	ctx     context.Context // of all flights
+	cancel  context.CancelFunc
+	idle    chan *flight // to goroutines that answered a flight and can answer more
+	resting atomic.Int64 // how many of those there are
 
 	mu       sync.Mutex
 	queues   map[string][]*flight
@@ -61,6 +64,7 @@ type flight struct {
 func (l *lanes) init(most int, timeout time.Duration, take func(context.Context, job) (Reply, error)) {
 	l.most, l.timeout, l.take = most, timeout, take
 	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.idle = make(chan *flight)
 	l.queues = map[string][]*flight{}
 	l.empty = make(chan struct{})
 }
@@ -97,9 +101,36 @@ func (l *lanes) join(j job) (*flight, error) {
 	l.flights++
 	l.queues[j.session] = append(queue, f)
 	if len(queue) == 0 {
-		go l.fly(f)
+		l.start(f)
 	}
 	return f, nil
+}
+
+// start has a goroutine answer the head of a lane: one that answered others
+// before if there is any, because its stack has grown by then.
+func (l *lanes) start(f *flight) {
+	select {
+	case l.idle <- f:
+	default:
+		go l.work(f)
+	}
+}
+
+// work answers flights for as long as few others wait for work.
+func (l *lanes) work(f *flight) {
+	for {
+		l.fly(f)
+		if l.resting.Add(1) > mostResting {
+			l.resting.Add(-1)
+			return
+		}
+		select {
+		case f = <-l.idle:
+			l.resting.Add(-1)
+		case <-l.ctx.Done():
+			return
+		}
+	}
 }
 
 // fly answers the head of a lane and then starts the one behind it.
@@ -113,7 +144,7 @@ func (l *lanes) fly(f *flight) {
 	defer l.mu.Unlock()
 	l.land(f)
 	if queue := l.queues[f.session]; len(queue) > 0 {
-		go l.fly(queue[0])
+		l.start(queue[0])
 	}
 }
 
@@ -179,6 +210,9 @@ func (l *lanes) leave(f *flight) {
 // that one session cannot take the places of all others.
 const laneLength = 64
 
+// mostResting is how many goroutines without work are kept.
+const mostResting = 64
+
 // drain refuses new messages and waits until none is under way. What is when
 // ctx ends is cancelled.
 func (l *lanes) drain(ctx context.Context) error {
@@ -186,6 +220,7 @@ func (l *lanes) drain(ctx context.Context) error {
 	l.draining = true
 	l.signalEmpty()
 	l.mu.Unlock()
+	defer l.cancel()
 	select {
 	case <-l.empty:
 		return nil

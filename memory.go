@@ -94,7 +94,7 @@ func (m *Memory) same(turn NewTurn) *Record {
 		return nil
 	}
 	for _, r := range slices.Backward(m.sessions[turn.Session]) {
-		if r.Key == "" && r.Prompt == turn.Prompt && (r.Reply == nil || !r.Ended.Before(turn.TwinsSince)) {
+		if (r.Reply == nil || !r.Ended.Before(turn.TwinsSince)) && r.Key == "" && r.Prompt == turn.Prompt {
 			return r
 		}
 		if r.Reply != nil && r.Began.Before(turn.DeadBefore) {

@@ -3,10 +3,13 @@ package parley
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
+	"hash"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 )
@@ -28,14 +31,19 @@ func checkSessionID(id string) bool {
 // with the client that uses it, and the same id from another client is simply
 // another conversation. No answer tells the two apart.
 type sessions struct {
-	secret []byte
-	open   bool // any id continues its conversation from anywhere
+	hashes sync.Pool // of HMACs with the secret, which cost more to make than to use
+	open   bool      // any id continues its conversation from anywhere
+}
+
+func (s *sessions) init(secret []byte, open bool) {
+	s.open = open
+	s.hashes.New = func() any { return hmac.New(sha256.New, secret) }
 }
 
 // key returns the stored name of the conversation. A message without a session
 // gets one of its own, the same only for the same message from the same
 // client, so that a retry finds its twin.
-func (s sessions) key(q Request) string {
+func (s *sessions) key(q Request) string {
 	switch {
 	case q.token != nil:
 		return s.mac("token", string(q.token.id[:]))
@@ -52,17 +60,17 @@ func (s sessions) key(q Request) string {
 
 // mac returns 128 bits of HMAC-SHA256 over parts, in hex. Each part is preceded
 // by its length, so that no two lists of parts run together.
-func (s sessions) mac(parts ...string) string {
-	h := hmac.New(sha256.New, s.secret)
-	var size [4]byte
+func (s *sessions) mac(parts ...string) string {
+	text := make([]byte, 0, 256)
 	for _, part := range parts {
-		n := len(part)
-		size = [4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}
-		h.Write(size[:])
-		h.Write([]byte(part))
+		text = binary.BigEndian.AppendUint32(text, uint32(len(part)))
+		text = append(text, part...)
 	}
-	var sum [sha256.Size]byte
-	return hex.EncodeToString(h.Sum(sum[:0])[:16])
+	h := s.hashes.Get().(hash.Hash)
+	defer s.hashes.Put(h)
+	h.Reset()
+	h.Write(text)
+	return hex.EncodeToString(h.Sum(text[:0])[:16])
 }
 
 // clientOf names the client of a request: the network of its address, and the

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	_ "modernc.org/sqlite"
 )
@@ -97,6 +98,7 @@ func openBareWriter(path string) (*bareWriter, error) {
 
 func (w *bareWriter) run(stmt *sql.Stmt) {
 	for first := range w.queue {
+		runtime.Gosched() // as Parley does, for larger groups
 		group := []bareInsert{first}
 		for more := true; more && len(group) < 256; {
 			select {

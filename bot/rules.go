@@ -53,7 +53,7 @@ type Rules struct {
 
 // rule is a Rule, prepared.
 type rule struct {
-	any, all []keyword
+	any, all []string // in words of the prompt
 	pattern  *regexp.Regexp
 	value    string
 	answers  answers
@@ -102,25 +102,17 @@ func newRule(r Rule) (rule, error) {
 	return prepared, ps.Err()
 }
 
-// A keyword is what to look for in the words of a prompt.
-type keyword struct {
-	words string
-	first string // the first whole word, which says quickly where not to look; empty for a part of a word
-}
-
-func newKeywords(keywords []string, part bool) ([]keyword, error) {
+// newKeywords returns what to look for in the words of a prompt.
+func newKeywords(keywords []string, part bool) ([]string, error) {
 	var ps parley.Problems
-	prepared := make([]keyword, len(keywords))
+	prepared := make([]string, len(keywords))
 	for i, k := range keywords {
-		all := words(k)
-		each := strings.Fields(all)
-		switch {
-		case len(each) == 0:
+		prepared[i] = words(k)
+		if strings.TrimSpace(prepared[i]) == "" {
 			ps.Add(fmt.Sprintf("[%d]", i), "%q has no letter, digit or symbol to look for; for punctuation, write a pattern", k)
-		case part:
-			prepared[i] = keyword{words: strings.Trim(all, " ")}
-		default:
-			prepared[i] = keyword{words: all, first: each[0]}
+		}
+		if part {
+			prepared[i] = strings.Trim(prepared[i], " ")
 		}
 	}
 	return prepared, ps.Err()
@@ -191,22 +183,14 @@ type prompt struct {
 	sent    string
 	trimmed string
 	words   string
-	word    map[string]bool
 }
 
 func newPrompt(sent string) prompt {
-	p := prompt{sent: sent, trimmed: strings.TrimSpace(sent), words: words(sent), word: map[string]bool{}}
-	for word := range strings.FieldsSeq(p.words) {
-		p.word[word] = true
-	}
-	return p
+	return prompt{sent: sent, trimmed: strings.TrimSpace(sent), words: words(sent)}
 }
 
-func (p prompt) has(k keyword) bool {
-	return (k.first == "" || p.word[k.first]) && strings.Contains(p.words, k.words)
-}
-
-func (p prompt) lacks(k keyword) bool { return !p.has(k) }
+func (p prompt) has(keyword string) bool   { return strings.Contains(p.words, keyword) }
+func (p prompt) lacks(keyword string) bool { return !p.has(keyword) }
 
 func (r *rule) isFor(p prompt) bool {
 	if r.value != "" && r.value == p.trimmed {

@@ -55,9 +55,21 @@ var unspaced = rangetable.Merge(unicode.Han, unicode.Hiragana, unicode.Katakana,
 // It is compatibility decomposition, full case folding (the Unicode Standard,
 // sections 3.11 and 3.13), and the loss of accents.
 func fold(s string) string {
+	if isASCII(s) {
+		return strings.ToLower(s)
+	}
 	s = strings.Map(dropAccent, norm.NFKD.String(s))
 	s = cases.Fold().String(s)
 	return norm.NFC.String(barred.Replace(s))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // barred are letters whose accent is a part of them, which decomposition leaves
