@@ -1,6 +1,8 @@
 // Package bot answers prompts without a model: by rules that look for keywords,
-// patterns and the values of quick replies, and by a chain that asks one bot
-// after another.
+// patterns and the values of quick replies, by a relay to a backend of the
+// owner's own, and by a chain that asks one bot after another. A guard keeps a
+// bot that asks a service, such as a relay or a model, from costing time and
+// calls while the service is in trouble.
 //
 // A bot that knows one thing and says the same to everything else:
 //
@@ -16,6 +18,18 @@
 //		log.Fatal(err)
 //	}
 //	chat, err := parley.New(parley.Config{Bot: bot.FirstOf(rules, otherwise)})
+//
+// An existing webhook, and what is said where it has no answer:
+//
+//	relay, err := bot.NewRelay(bot.RelayConfig{URL: "https://bot.example.com/chat"})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	guard, err := bot.NewGuard(bot.GuardConfig{Name: "relay", Bot: relay})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	chat, err := parley.New(parley.Config{Bot: bot.FirstOf(rules, guard, otherwise)})
 //
 // # Placeholders
 //

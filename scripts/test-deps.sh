@@ -7,8 +7,12 @@ missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need chromium chromium # browser tests
 need fusermount3 fuse3 # a disk that loses power, in proof/
-need node nodejs # axe-core and TypeScript, for the widget
+need node nodejs # axe-core and TypeScript, for the widget; Express, for the relay
 need npm npm
+needpy() { /usr/bin/python3 -c "import $1" 2>/dev/null || missing+=("python3-$1"); }
+needpy flask # backends behind the relay
+needpy fastapi
+needpy uvicorn
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then

@@ -1,0 +1,217 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/parley-chat/parley"
+)
+
+// GuardConfig says what a [Guard] watches over. Name and Bot are required.
+type GuardConfig struct {
+	// Name is what the log calls the bot.
+	Name string
+	// Bot is asked. It must leave retries to the guard.
+	Bot parley.Bot
+	// FirstText is the most time until the bot emits its first text, or answers.
+	// 0 means 15 seconds, or Answer if that is shorter.
+	FirstText time.Duration
+	// Answer is the most time that the whole answer may take, a retry included.
+	// 0 means 30 seconds. Keep it below [parley.Config.AnswerTimeout], so that
+	// time is left for the next bot.
+	Answer time.Duration
+	// Logger gets the failures. Nil means [slog.Default].
+	Logger *slog.Logger
+}
+
+// A Guard is a bot around a bot that asks a service, such as a model's
+// provider. It sees to it that a service in trouble costs little time and few
+// calls, and that the next bot of a chain is asked soon:
+//
+//   - Deadlines. A bot that takes too long is cancelled, and the guard passes
+//     with a temporary [parley.Failure].
+//   - A circuit breaker. After 5 temporary failures in a row the service is not
+//     asked for 5 seconds; the guard passes at once. Then one turn after the
+//     other tries whether it is back, every 10 seconds or as soon as the try
+//     before has ended. So no more than 15 seconds go by, or FirstText if that is
+//     longer, until a service that is back is asked again.
+//   - Retry-After. Where a failure says for how long the service wants to be left
+//     alone, it is, for 10 minutes at most.
+//   - Retries, of which it is the one owner. A temporary failure before any text
+//     is followed by one more try a moment later, or after Retry-After, if at
+//     least as much time is left for it then. No more than one turn in ten is
+//     tried twice, over any 100 turns.
+//
+// A failure that is not temporary, such as a prompt that a provider refuses,
+// comes from a service that is well: it is passed on as it is and counts for
+// nothing, or a visitor with bad manners could close the service to all others.
+//
+// Each failure is logged, one a second at most, and when the breaker opens and
+// closes.
+//
+// The guard waits for its bot to return. A bot that does not stop when its
+// context ends breaks its contract; a goroutine for each turn would only hide
+// that, and leave the turn and the connection behind.
+type Guard struct {
+	name      string
+	bot       parley.Bot
+	firstText time.Duration
+	answer    time.Duration
+	log       *slog.Logger
+	noText    error // why a bot was cancelled
+	noAnswer  error
+	breaker   breaker
+	retries   retryBudget
+	logged    atomic.Int64 // when a failure was last logged, in seconds
+	unlogged  atomic.Int64 // failures since
+}
+
+// NewGuard returns a guard, or every [parley.Problem] of cfg at once.
+func NewGuard(cfg GuardConfig) (*Guard, error) {
+	var ps parley.Problems
+	if cfg.Name == "" {
+		ps.Add("Name", "is missing; write what the log should call the bot")
+	}
+	if cfg.Bot == nil {
+		ps.Add("Bot", "is missing")
+	}
+	if cfg.Answer < 0 {
+		ps.Add("Answer", "%v is negative", cfg.Answer)
+	}
+	if cfg.Answer == 0 {
+		cfg.Answer = 30 * time.Second
+	}
+	switch {
+	case cfg.FirstText < 0:
+		ps.Add("FirstText", "%v is negative", cfg.FirstText)
+	case cfg.FirstText == 0:
+		cfg.FirstText = min(15*time.Second, cfg.Answer)
+	case cfg.FirstText > cfg.Answer:
+		ps.Add("FirstText", "%v is longer than the %v for the whole answer", cfg.FirstText, cfg.Answer)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if err := ps.Err(); err != nil {
+		return nil, err
+	}
+	return &Guard{
+		name: cfg.Name, bot: cfg.Bot, firstText: cfg.FirstText, answer: cfg.Answer, log: cfg.Logger,
+		noText:   fmt.Errorf("no text within %v", cfg.FirstText),
+		noAnswer: fmt.Errorf("no answer within %v", cfg.Answer),
+	}, nil
+}
+
+// Reply implements [parley.Bot].
+func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string)) (parley.Reply, error) {
+	g.retries.earn()
+	c, err := g.breaker.enter()
+	if err != nil {
+		return parley.Reply{}, &parley.Failure{Err: fmt.Errorf("%s %w", g.name, err), Temporary: true}
+	}
+	within, cancel := context.WithTimeoutCause(ctx, g.answer, g.noAnswer)
+	defer cancel()
+	within, giveUp := context.WithCancelCause(within)
+	defer giveUp(nil)
+	first := time.AfterFunc(g.firstText, func() { giveUp(g.noText) })
+	defer first.Stop()
+
+	emitted := false
+	try := func(c call) (parley.Reply, error) {
+		return g.try(ctx, within, c, turn, func(text string) {
+			if text != "" && !emitted {
+				emitted = true
+				first.Stop()
+			}
+			emit(text)
+		})
+	}
+	reply, err := try(c)
+	wait, worth := backoff(err, g.firstText-time.Since(c.began))
+	if emitted || !worth || !g.retries.spend() {
+		return reply, err
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return parley.Reply{}, ctx.Err()
+	}
+	if c, refused := g.breaker.enter(); refused == nil {
+		return try(c)
+	}
+	return reply, err
+}
+
+// try calls the bot once. It tells the breaker how that went, and the log.
+func (g *Guard) try(ctx, within context.Context, c call, turn *parley.Turn, emit func(string)) (reply parley.Reply, err error) {
+	var h health
+	var failure *parley.Failure
+	defer func() { g.leave(c, h, failure) }() // also where the bot panics
+
+	reply, err = g.bot.Reply(within, turn, emit)
+	switch {
+	case err == nil:
+		h = healthy
+		return reply, nil
+	case ctx.Err() != nil: // nobody waits any more; the service is not to blame
+		return parley.Reply{}, ctx.Err()
+	case within.Err() != nil:
+		failure = &parley.Failure{Err: context.Cause(within), Temporary: true}
+		err = failure
+	case !errors.As(err, &failure):
+		if errors.Is(err, parley.ErrPass) {
+			h = healthy
+		}
+		return parley.Reply{}, err
+	}
+	h = healthy
+	if failure.Temporary {
+		h = failing
+	}
+	return parley.Reply{}, fmt.Errorf("%s: %w", g.name, err)
+}
+
+// leave ends a call, with a failure or nil.
+func (g *Guard) leave(c call, h health, failure *parley.Failure) {
+	var rest time.Duration
+	if failure != nil {
+		rest = failure.RetryAfter
+		g.logFailure(failure)
+	}
+	switch opened, closed := g.breaker.leave(c, h, rest); {
+	case opened:
+		g.log.Warn("a bot is not asked for now", "bot", g.name)
+	case closed:
+		g.log.Info("a bot answers again", "bot", g.name)
+	}
+}
+
+// logFailure logs a failure, once a second at most, and how many were left out
+// since the last one.
+func (g *Guard) logFailure(failure *parley.Failure) {
+	now, last := time.Now().Unix(), g.logged.Load()
+	if now == last || !g.logged.CompareAndSwap(last, now) {
+		g.unlogged.Add(1)
+		return
+	}
+	g.log.Warn("a bot failed", "bot", g.name, "error", failure.Err, "left_out", g.unlogged.Swap(0))
+}
+
+// backoff returns how long to wait before an error is worth another try, for
+// which at least as much time must be left then.
+func backoff(err error, left time.Duration) (wait time.Duration, worth bool) {
+	var failure *parley.Failure
+	if !errors.As(err, &failure) || !failure.Temporary {
+		return 0, false
+	}
+	wait = failure.RetryAfter
+	if wait <= 0 {
+		wait = 100*time.Millisecond + rand.N(200*time.Millisecond) // not all turns at once
+	}
+	return wait, wait <= left/2
+}
