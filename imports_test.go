@@ -24,7 +24,7 @@ type importRule struct {
 // may import what they like.
 var mayImport = []importRule{
 	{part: ""}, // the root: standard library only
-	{part: "bot/", packages: []string{""}, libraries: true},
+	{part: "bot/", packages: []string{"", "internal/provider"}, libraries: true},
 	{part: "bot", packages: []string{""}, libraries: true},
 	{part: "store/", packages: []string{""}, libraries: true},
 	{part: "middleware/", packages: []string{""}, libraries: true},
@@ -32,6 +32,8 @@ var mayImport = []importRule{
 	{part: "parleytest", packages: []string{""}},
 	{part: "widget"},
 	{part: "internal/browsertest", libraries: true},
+	{part: "internal/provider", packages: []string{""}},
+	{part: "internal/providertest"},
 	{part: "cmd/parley", packages: []string{"", "bot", "store/", "middleware", "widget", "cmd/parley/"}, libraries: true},
 	{part: "bench", packages: []string{"", "bot", "store/", "middleware"}, libraries: true},
 	{part: "examples", packages: []string{"", "bot", "store/", "middleware", "widget"}, libraries: true},
