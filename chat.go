@@ -192,6 +192,12 @@ func (q Request) hasSession() bool { return q.Session != "" || q.token != nil }
 //
 // Its errors are of type [*Error].
 func (c *Chat) Answer(ctx context.Context, q Request) (Reply, error) {
+	return c.answer(ctx, q, nil)
+}
+
+// answer is Answer, with a stream that gets what the bot emits meanwhile, or
+// nil.
+func (c *Chat) answer(ctx context.Context, q Request, s *answerStream) (Reply, error) {
 	if err := c.check(q); err != nil {
 		return Reply{}, err
 	}
@@ -203,7 +209,7 @@ func (c *Chat) Answer(ctx context.Context, q Request) (Reply, error) {
 		c.logRefusal(err)
 		return Reply{}, err
 	}
-	return c.lanes.wait(ctx, flight)
+	return c.lanes.wait(ctx, flight, s)
 }
 
 // logRefusal logs why a message was not taken, once a second at most: there may
@@ -260,7 +266,8 @@ func utf16Len(s string) int {
 // takeTurn takes a message from its beginning to its commit. It runs in a
 // goroutine of its own, so a panic, which only a store can still cause here,
 // would end the process.
-func (c *Chat) takeTurn(ctx context.Context, j job) (reply Reply, err error) {
+func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
+	ctx, j := f.ctx, f.job
 	defer func() {
 		if p := recover(); p != nil {
 			reply, err = Reply{}, c.storeFailed("take a turn", j.session, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
@@ -289,7 +296,8 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (reply Reply, err error) {
 		return c.awaitElsewhere(ctx, begun.Record)
 	}
 
-	reply, err = c.ask(ctx, j, begun.Record)
+	f.preview.begin(begun.Record)
+	reply, err = c.ask(f, begun.Record)
 	// What follows must happen whether or not somebody still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
@@ -308,7 +316,8 @@ func (c *Chat) takeTurn(ctx context.Context, j job) (reply Reply, err error) {
 }
 
 // ask has the bot answer and checks what it says. Its errors are logged.
-func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
+func (c *Chat) ask(f *flight, record Record) (Reply, error) {
+	ctx, j := f.ctx, f.job
 	turn := &Turn{Session: j.session, Seq: record.Seq, Prompt: j.Prompt, Time: record.Began, BaseURL: j.BaseURL}
 	if !j.hasSession() {
 		turn.Session, turn.Seq = "", 1
@@ -317,7 +326,7 @@ func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 			return c.history(ctx, record, turns)
 		}
 	}
-	reply, err := c.callBot(ctx, turn)
+	reply, err := c.callBot(ctx, turn, f.preview.add)
 	if err == nil {
 		return reply, nil
 	}
@@ -337,13 +346,13 @@ func (c *Chat) ask(ctx context.Context, j job, record Record) (Reply, error) {
 
 // callBot calls the bot, checks its reply, and turns a panic of either into an
 // error: a bot may bring content of its own making.
-func (c *Chat) callBot(ctx context.Context, turn *Turn) (reply Reply, err error) {
+func (c *Chat) callBot(ctx context.Context, turn *Turn, emit func(string)) (reply Reply, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	reply, err = c.bot.Reply(ctx, turn, func(string) {})
+	reply, err = c.bot.Reply(ctx, turn, emit)
 	reply.Text = strings.ToValidUTF8(reply.Text, "\uFFFD") // as JSON would, so that a replay is the same
 	if err == nil {
 		err = checkReply(reply)

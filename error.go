@@ -80,19 +80,26 @@ func asError(err error) *Error {
 //
 // A 503 gets a Retry-After of one second unless the header is set already.
 func WriteError(w http.ResponseWriter, err error) {
-	e := asError(err)
-	status := statusOf[e.Code]
-	key := "error"
-	switch e.Code {
-	case CodeInternal:
-		key = "output"
-	case CodeUnavailable:
-		key = "output"
-		if w.Header().Get("Retry-After") == "" {
-			w.Header().Set("Retry-After", "1")
-		}
+	status, body := errorBody(err)
+	if status == http.StatusServiceUnavailable && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
 	}
-	writeJSON(w, status, map[string]string{key: e.Message})
+	writeJSON(w, status, body)
+}
+
+// errorMessage is the body of an error.
+type errorMessage struct {
+	Error  string `json:"error,omitempty"`
+	Output string `json:"output,omitempty"`
+}
+
+// errorBody returns the status and the body with which err is answered.
+func errorBody(err error) (int, errorMessage) {
+	e := asError(err)
+	if e.Code == CodeInternal || e.Code == CodeUnavailable {
+		return statusOf[e.Code], errorMessage{Output: e.Message}
+	}
+	return statusOf[e.Code], errorMessage{Error: e.Message}
 }
 
 // errKeyReused answers an idempotency key that comes with another request.

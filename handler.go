@@ -28,6 +28,7 @@ func (c *Chat) Handler() http.Handler {
 		{"POST", "/chat", true, c.serveChat},
 		{"POST", "/session", true, c.serveSession},
 		{"GET", "/history", true, c.serveHistory},
+		{"GET", "/stream", true, c.serveStream},
 		{"POST", "/contact-form", true, c.serveForm},
 		{"POST", "/forms/{id}", true, c.serveForm},
 		{"GET", "/health", false, c.serveHealth},
@@ -90,12 +91,16 @@ func (c *Chat) serveChat(w http.ResponseWriter, r *http.Request) {
 	q.Key = idempotencyKeyOf(r)
 	q.Client = clientOf(r)
 	q.BaseURL = c.baseURL(r)
-	reply, err := c.Answer(r.Context(), q)
-	if err != nil {
+	s := newAnswerStream(w, r)
+	reply, err := c.answer(r.Context(), q, s)
+	switch {
+	case s != nil:
+		s.end(reply, err)
+	case err != nil:
 		WriteError(w, err)
-		return
+	default:
+		writeJSON(w, http.StatusOK, reply)
 	}
-	writeJSON(w, http.StatusOK, reply)
 }
 
 // idempotencyKeyOf returns the Idempotency-Key of a request, a string as in RFC

@@ -15,7 +15,7 @@ import (
 type lanes struct {
 	most    int
 	timeout time.Duration
-	take    func(context.Context, job) (Reply, error)
+	take    func(*flight) (Reply, error)
 
 	ctx     context.Context // of all flights
 	cancel  context.CancelFunc
@@ -49,19 +49,20 @@ func (j job) same(other job) bool {
 // runs apart from any of them, so that one may leave and another may join.
 type flight struct {
 	job
-	ctx    context.Context
+	ctx    context.Context // ends when it lands, too
 	cancel context.CancelFunc
 
 	// Guarded by lanes.mu.
 	waiting int
 	grace   *time.Timer // runs while nobody waits, and then cancels the flight
 
-	done  chan struct{} // closed when reply and err are set
-	reply Reply
-	err   error
+	preview preview
+	done    chan struct{} // closed when reply and err are set
+	reply   Reply
+	err     error
 }
 
-func (l *lanes) init(most int, timeout time.Duration, take func(context.Context, job) (Reply, error)) {
+func (l *lanes) init(most int, timeout time.Duration, take func(*flight) (Reply, error)) {
 	l.most, l.timeout, l.take = most, timeout, take
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.idle = make(chan *flight)
@@ -82,10 +83,10 @@ func (l *lanes) join(j job) (*flight, error) {
 		if f.Prompt != j.Prompt {
 			return nil, errKeyReused
 		}
-		f.waiting++
-		if f.grace != nil {
-			f.grace.Stop()
+		if f.waiting >= mostWaiting {
+			return nil, unavailable(errors.New("too many wait for one turn"))
 		}
+		f.await()
 		return f, nil
 	}
 	switch {
@@ -104,6 +105,27 @@ func (l *lanes) join(j job) (*flight, error) {
 		l.start(f)
 	}
 	return f, nil
+}
+
+// attach returns the flight whose turn is being answered in a session, or nil.
+// The caller must wait for it.
+func (l *lanes) attach(session string) *flight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	queue := l.queues[session]
+	if len(queue) == 0 || queue[0].ctx.Err() != nil || queue[0].waiting >= mostWaiting {
+		return nil
+	}
+	queue[0].await()
+	return queue[0]
+}
+
+// await counts one more who waits for the flight. The caller holds the lock.
+func (f *flight) await() {
+	f.waiting++
+	if f.grace != nil {
+		f.grace.Stop()
+	}
 }
 
 // start has a goroutine answer the head of a lane: one that answered others
@@ -136,7 +158,7 @@ func (l *lanes) work(f *flight) {
 // fly answers the head of a lane and then starts the one behind it.
 func (l *lanes) fly(f *flight) {
 	if f.ctx.Err() == nil {
-		f.reply, f.err = l.take(f.ctx, f.job)
+		f.reply, f.err = l.take(f)
 	} else {
 		f.err = unavailable(errors.New("waited too long for earlier turns of the session"))
 	}
@@ -163,19 +185,31 @@ func (l *lanes) land(f *flight) {
 	l.signalEmpty()
 }
 
-// wait returns the answer of a flight, or gives up when ctx ends.
-func (l *lanes) wait(ctx context.Context, f *flight) (Reply, error) {
-	select {
-	case <-f.done:
-		return f.reply, f.err
-	case <-ctx.Done():
-		l.leave(f)
-		return Reply{}, unavailable(ctx.Err())
-	case <-f.ctx.Done():
+// wait returns the answer of a flight, or gives up when ctx ends. What the bot
+// emits meanwhile goes to s, which may be nil.
+func (l *lanes) wait(ctx context.Context, f *flight, s *answerStream) (Reply, error) {
+	for f.ctx.Err() == nil {
+		grown, err := s.follow(&f.preview)
+		if err == nil {
+			select {
+			case <-s.beat():
+				err = s.keepAlive()
+			case <-grown:
+			case <-f.ctx.Done():
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		if err != nil {
+			l.leave(f)
+			return Reply{}, unavailable(err)
+		}
 	}
-	// The bot has been told to stop. One that does not is not waited for.
+	// It has landed, or the bot has been told to stop. One that does not is not
+	// waited for.
 	select {
 	case <-f.done:
+		s.follow(&f.preview) // what came last
 		return f.reply, f.err
 	case <-time.After(leaveGrace):
 		return Reply{}, unavailable(f.ctx.Err())
@@ -209,6 +243,9 @@ func (l *lanes) leave(f *flight) {
 // laneLength is how many messages of one session may be under way at once, so
 // that one session cannot take the places of all others.
 const laneLength = 64
+
+// mostWaiting is how many may wait for one turn.
+const mostWaiting = 64
 
 // mostResting is how many goroutines without work are kept.
 const mostResting = 64

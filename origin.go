@@ -160,7 +160,7 @@ func isLoopbackHost(host string) bool {
 // The headers of the CORS protocol. The lists are fixed, whatever a preflight
 // asks for, in whatever case and order.
 const (
-	corsRequestHeaders  = "Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, X-Parley-Session"
+	corsRequestHeaders  = "Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, Last-Event-ID, X-Parley-Session"
 	corsResponseHeaders = "Retry-After, RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-Id, X-Parley-Session"
 )
 

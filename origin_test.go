@@ -125,7 +125,7 @@ func TestPreflight(t *testing.T) {
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin":      "https://example.com",
 				"Access-Control-Allow-Methods":     "POST, OPTIONS",
-				"Access-Control-Allow-Headers":     "Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, X-Parley-Session",
+				"Access-Control-Allow-Headers":     "Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, Last-Event-ID, X-Parley-Session",
 				"Access-Control-Max-Age":           "600",
 				"Access-Control-Allow-Credentials": "",
 				"Vary":                             "Origin",

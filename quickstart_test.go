@@ -75,7 +75,7 @@ func TestTryingAPreflightWithCurl(t *testing.T) {
 		"HTTP/1.1 204 No Content\r\n",
 		"Access-Control-Allow-Origin: https://yourdomain.com\r\n",
 		"Access-Control-Allow-Methods: POST, OPTIONS\r\n",
-		"Access-Control-Allow-Headers: Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, X-Parley-Session\r\n",
+		"Access-Control-Allow-Headers: Content-Type, X-CSRFToken, X-CSRF-Token, Idempotency-Key, Last-Event-ID, X-Parley-Session\r\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("curl printed\n%s\nwant it to contain %q", got, want)

@@ -1,0 +1,170 @@
+package parley
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const eventStream = "text/event-stream"
+
+const (
+	// heartbeatEvery is how long a stream may be silent, or somebody on the way
+	// may take it for dead.
+	heartbeatEvery = 15 * time.Second
+	// writeTimeout is how long a client may leave unread what is sent to it.
+	writeTimeout = 10 * time.Second
+)
+
+// An answerStream answers one request with server-sent events (HTML standard,
+// section 9.2): "delta" for each piece of text, and then "reply" or "error". Its
+// header goes out with the first event, so until then a failure is an ordinary
+// answer with a status of its own.
+//
+// The id of an event says how much of which turn the client has seen, such as
+// "3-120": 120 bytes of turn 3. A client that comes back with it as
+// Last-Event-ID goes on from there.
+//
+// A nil answerStream is that of a client that wants the reply only.
+type answerStream struct {
+	w      http.ResponseWriter
+	out    *http.ResponseController
+	prompt bool         // the client did not send the prompt, and must be told
+	seen   string       // the Last-Event-ID of the request
+	beats  *time.Ticker // runs while the stream is open
+
+	seq  int // of the turn; 0 while that is not known
+	from int // how much of its text was sent, in bytes
+}
+
+// newAnswerStream returns a stream for a request that asks for one, or nil.
+func newAnswerStream(w http.ResponseWriter, r *http.Request) *answerStream {
+	for _, accept := range r.Header["Accept"] {
+		if strings.Contains(accept, eventStream) {
+			return &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID")}
+		}
+	}
+	return nil
+}
+
+// follow sends what there is of a preview, and returns what is closed when
+// there is more. An error means that the client is gone.
+func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
+	if s == nil {
+		return nil, nil
+	}
+	for {
+		turn, text, end, grown := p.since(s.from)
+		switch {
+		case s.seq == 0 && turn.Seq > 0:
+			if err := s.begin(turn); err != nil {
+				return nil, err
+			}
+		case text == "":
+			return grown, nil
+		default:
+			s.from = end
+			if err := s.send("delta", map[string]string{"text": text}); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// begin takes up the turn that is streamed.
+func (s *answerStream) begin(turn Record) error {
+	s.seq = turn.Seq
+	var seq, from int
+	if n, _ := fmt.Sscanf(s.seen, "%d-%d", &seq, &from); n == 2 && seq == turn.Seq && from > 0 {
+		s.from = from
+	}
+	if !s.prompt {
+		return nil
+	}
+	return s.send("prompt", map[string]any{"seq": turn.Seq, "prompt": turn.Prompt, "time": turn.Began.UTC().Truncate(time.Millisecond)})
+}
+
+// beat is told when the stream was silent for long. It is nil while the stream
+// is not open.
+func (s *answerStream) beat() <-chan time.Time {
+	if s == nil || s.beats == nil {
+		return nil
+	}
+	return s.beats.C
+}
+
+// keepAlive sends a comment, which clients ignore.
+func (s *answerStream) keepAlive() error { return s.write(":\n\n") }
+
+// end sends the last event, or an ordinary answer where none was sent before
+// and there is an error.
+func (s *answerStream) end(reply Reply, err error) {
+	if s.beats != nil {
+		defer s.beats.Stop()
+	}
+	switch {
+	case err == nil:
+		s.send("reply", reply)
+	case s.beats == nil:
+		WriteError(s.w, err)
+	default:
+		status, body := errorBody(err)
+		s.send("error", struct {
+			Status int `json:"status"`
+			errorMessage
+		}{status, body})
+	}
+}
+
+// send sends an event. JSON has no line ends of its own, so its data is a line.
+func (s *answerStream) send(event string, v any) error {
+	data, err := encodeJSON(v)
+	if err != nil { // v is ours or was encoded before
+		panic(err)
+	}
+	if s.beats == nil {
+		s.beats = time.NewTicker(heartbeatEvery)
+		h := s.w.Header()
+		h["Content-Type"] = []string{eventStream}
+		h["Cache-Control"] = noStore
+		h["X-Accel-Buffering"] = []string{"no"} // nginx: pass it on as it comes
+		s.w.WriteHeader(http.StatusOK)
+	}
+	s.beats.Reset(heartbeatEvery)
+	return s.write(fmt.Sprintf("id: %d-%d\nevent: %s\ndata: %s\n\n", s.seq, s.from, event, data))
+}
+
+func (s *answerStream) write(text string) error {
+	s.out.SetWriteDeadline(time.Now().Add(writeTimeout)) // where it cannot, the server's own holds
+	if _, err := s.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	if err := s.out.Flush(); !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
+}
+
+// serveStream lets a client follow the turn that its session is being answered,
+// after it lost its connection or in another window. The first event, "prompt",
+// says which turn that is. While none is answered, there is no content.
+func (c *Chat) serveStream(w http.ResponseWriter, r *http.Request) {
+	token, err := c.sessionFromToken(w, r)
+	if err == nil && token == nil {
+		err = &Error{Code: CodeForbidden, Message: "Invalid session token"}
+	}
+	if err != nil {
+		WriteError(w, err)
+		return
+	}
+	f := c.lanes.attach(c.sessions.key(Request{token: token}))
+	if f == nil {
+		w.Header()["Cache-Control"] = noStore
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	s := &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID"), prompt: true}
+	s.end(c.lanes.wait(r.Context(), f, s))
+}

@@ -1,0 +1,324 @@
+package parley_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parley-chat/parley"
+)
+
+// A speaker emits its pieces, one each second, and then returns what it is told
+// to, by default the pieces as one reply.
+type speaker struct {
+	pieces    []string
+	reply     string
+	err       error
+	cancelled time.Time
+}
+
+func (s *speaker) Reply(ctx context.Context, turn *parley.Turn, emit func(string)) (parley.Reply, error) {
+	for _, piece := range s.pieces {
+		select {
+		case <-ctx.Done():
+			s.cancelled = time.Now()
+			return parley.Reply{}, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		emit(piece)
+	}
+	if s.reply == "" {
+		return parley.Text(strings.Join(s.pieces, "")), s.err
+	}
+	return parley.Text(s.reply), s.err
+}
+
+// A watched is a request under way, whose answer is read while it comes.
+type watched struct {
+	*httptest.ResponseRecorder
+	mu    sync.Mutex
+	done  chan struct{}
+	leave context.CancelFunc
+}
+
+func (w *watched) Write(data []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ResponseRecorder.Write(data)
+}
+
+// watch sends a request that asks for events. Headers are names and values in turn.
+func watch(h http.Handler, method, path, body string, headers ...string) *watched {
+	ctx, leave := context.WithCancel(context.Background())
+	r := httptest.NewRequest(method, path, strings.NewReader(body)).WithContext(ctx)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "text/event-stream, application/json")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := &watched{ResponseRecorder: httptest.NewRecorder(), done: make(chan struct{}), leave: leave}
+	go func() {
+		defer close(w.done)
+		h.ServeHTTP(w, r)
+	}()
+	return w
+}
+
+func (w *watched) want(t *testing.T, when, events string) {
+	t.Helper()
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if got := w.Body.String(); got != events {
+		t.Errorf("%s, the client has\n%s\nwant\n%s", when, got, events)
+	}
+}
+
+func delta(id, text string) string {
+	return fmt.Sprintf("id: %s\nevent: delta\ndata: {\"text\":%q}\n\n", id, text)
+}
+
+func final(id, event, data string) string {
+	return fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, event, data)
+}
+
+func TestStreamComesAsItIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newChat(t, parley.Config{Bot: &speaker{pieces: []string{"Hel", "lo"}, reply: "Hello!"}}).Handler()
+		w := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
+		time.Sleep(time.Second)
+		w.want(t, "after a second", delta("1-3", "Hel"))
+		<-w.done
+		w.want(t, "at the end", delta("1-3", "Hel")+delta("1-5", "lo")+final("1-5", "reply", `{"output":"Hello!"}`))
+		for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
+			if got := w.Header().Get(name); got != value {
+				t.Errorf("%s is %q; want %q", name, got, value)
+			}
+		}
+		wantAnswer(t, "the same message without a stream", post(h, "/chat", hello, "Idempotency-Key", "k"), 200, `{"output":"Hello!"}`)
+		again := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
+		<-again.done
+		again.want(t, "once more", final("0-0", "reply", `{"output":"Hello!"}`))
+	})
+}
+
+func TestStreamOfABotThatAnswersInOnePiece(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(newChat(t, parley.Config{Bot: parley.BotFunc(sayBack)}).Handler(), "POST", "/chat", hello)
+		<-w.done
+		w.want(t, "at the end", final("1-0", "reply", `{"output":"You said: Hello"}`))
+	})
+}
+
+func TestErrorBeforeTheFirstPieceIsAnOrdinaryAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newChat(t, parley.Config{Bot: &speaker{reply: "-", err: errors.New("broken")}}).Handler()
+		w := watch(h, "POST", "/chat", hello)
+		<-w.done
+		wantAnswer(t, "a bot that fails at once", w.ResponseRecorder, 500, `{"output":"I'm sorry, I'm experiencing technical difficulties. Please try again."}`)
+		w = watch(h, "POST", "/chat", `{}`)
+		<-w.done
+		wantAnswer(t, "a bad message", w.ResponseRecorder, 400, `{"error":"Invalid prompt"}`)
+	})
+}
+
+func TestErrorAfterTheFirstPieceIsAnEvent(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		last string
+	}{
+		{"a bot that breaks", errors.New("broken"), final("1-2", "error", `{"status":500,"output":"I'm sorry, I'm experiencing technical difficulties. Please try again."}`)},
+		{"a provider that fails", &parley.Failure{Err: errors.New("cut")}, final("1-2", "reply", `{"output":"I'm having trouble processing your request. Please try again."}`)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"He"}, err: test.err}}).Handler(), "POST", "/chat", hello)
+				<-w.done
+				w.want(t, "at the end", delta("1-2", "He")+test.last)
+			})
+		})
+	}
+}
+
+func TestStreamSendsWholeCharacters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"a\xe2", "\x82", "\xac\xf0", "b"}, reply: "a€b"}}).Handler(), "POST", "/chat", hello)
+		<-w.done
+		w.want(t, "at the end", delta("1-1", "a")+delta("1-4", "€")+delta("1-6", "\uFFFDb")+final("1-6", "reply", `{"output":"a€b"}`))
+	})
+}
+
+func TestAClientThatComesBackGoesOnWhereItWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: []string{"one ", "two ", "three"}}
+		h := newChat(t, parley.Config{Bot: bot}).Handler()
+		first := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
+		time.Sleep(time.Second)
+		first.leave()
+		<-first.done
+		time.Sleep(900 * time.Millisecond)
+		second := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", "1-4")
+		third := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", "7-4")
+		<-second.done
+		<-third.done
+		end := final("1-13", "reply", `{"output":"one two three"}`)
+		second.want(t, "with what it saw", delta("1-8", "two ")+delta("1-13", "three")+end)
+		third.want(t, "with what it saw of another turn", delta("1-4", "one ")+delta("1-8", "two ")+delta("1-13", "three")+end)
+		if !bot.cancelled.IsZero() {
+			t.Error("the bot was told to stop, though its client came back")
+		}
+	})
+}
+
+func TestAClientThatStaysAwayStopsTheBot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: strings.Split("one two three four five", " ")}
+		w := watch(newChat(t, parley.Config{Bot: bot}).Handler(), "POST", "/chat", hello)
+		time.Sleep(1500 * time.Millisecond)
+		left := time.Now()
+		w.leave()
+		<-w.done
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if after := bot.cancelled.Sub(left); bot.cancelled.IsZero() || after > 1500*time.Millisecond {
+			t.Errorf("the bot was told to stop %v after its client left; want 1.5s or less", after)
+		}
+	})
+}
+
+func TestAnotherWindowFollowsTheTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVisitor(t, parley.Config{Bot: &speaker{pieces: []string{"one ", "two"}}})
+		follow := func(headers ...string) *watched {
+			return watch(v.handler, "GET", "/stream", "", append(headers, "X-Parley-Session", v.token)...)
+		}
+		nothing := follow()
+		<-nothing.done
+		wantAnswer(t, "a session where nothing is answered", nothing.ResponseRecorder, 204, "")
+
+		began := time.Now().UTC().Format(time.RFC3339Nano)
+		asks := watch(v.handler, "POST", "/chat", `{"prompt":"Hello","session_id":null}`, "X-Parley-Session", v.token)
+		time.Sleep(1500 * time.Millisecond)
+		all, rest := follow(), follow("Last-Event-ID", "1-4")
+		asks.leave() // the turn goes on for the others
+		<-all.done
+		<-rest.done
+		prompt := func(id string) string {
+			return final(id, "prompt", fmt.Sprintf(`{"prompt":"Hello","seq":1,"time":%q}`, began))
+		}
+		end := delta("1-7", "two") + final("1-7", "reply", `{"output":"one two"}`)
+		all.want(t, "a window that saw nothing", prompt("1-0")+delta("1-4", "one ")+end)
+		rest.want(t, "a window that saw the beginning", prompt("1-4")+end)
+
+		for _, token := range []string{"", "v1.forged"} {
+			w := watch(v.handler, "GET", "/stream?session_id=s", "", "X-Parley-Session", token)
+			<-w.done
+			wantAnswer(t, "a client without a valid token", w.ResponseRecorder, 403, `{"error":"Invalid session token"}`)
+		}
+	})
+}
+
+func TestASilentStreamIsKeptAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		bot := emitThen{"Let me think.", release}
+		w := watch(newChat(t, parley.Config{Bot: bot}).Handler(), "POST", "/chat", hello)
+		time.Sleep(31 * time.Second)
+		close(release)
+		<-w.done
+		w.want(t, "after half a minute", delta("1-13", "Let me think.")+":\n\n:\n\n"+final("1-13", "reply", `{"output":"Done."}`))
+	})
+}
+
+// An emitThen emits a text and answers when it is released.
+type emitThen struct {
+	text    string
+	release chan struct{}
+}
+
+func (b emitThen) Reply(ctx context.Context, _ *parley.Turn, emit func(string)) (parley.Reply, error) {
+	emit(b.text)
+	select {
+	case <-b.release:
+		return parley.Text("Done."), nil
+	case <-ctx.Done():
+		return parley.Reply{}, ctx.Err()
+	}
+}
+
+// Only so many may wait for one turn, or one prompt could hold every connection.
+func TestOneTurnIsNotForEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newChat(t, parley.Config{Bot: emitThen{"", make(chan struct{})}}).Handler()
+		var all []*watched
+		for range 64 {
+			all = append(all, watch(h, "POST", "/chat", hello))
+		}
+		synctest.Wait()
+		if w := post(h, "/chat", hello); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("the 65th who waits for a turn gets %d; want 503", w.Code)
+		}
+		for _, w := range all {
+			w.leave()
+			<-w.done
+		}
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// A client that reads nothing is given up, so that it holds no memory, and the
+// others of its turn are not slowed down.
+func TestAClientThatReadsNothingIsLeftBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the 10 s that a client is given; run without -short")
+	}
+	gone := make(chan struct{})
+	flood := parley.Config{AnswerTimeout: time.Minute}
+	flood.Bot = floodBot{strings.Repeat("x", 1<<20), gone}
+	server := httptest.NewUnstartedServer(newChat(t, flood).Handler())
+	server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		conn.(*net.TCPConn).SetWriteBuffer(4 << 10) // or the system takes it all
+		return ctx
+	}
+	server.Start()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprintf(conn, "POST /chat HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(hello), hello)
+	if line, err := bufio.NewReaderSize(io.LimitReader(conn, 16), 16).ReadString('\n'); err == nil && !strings.Contains(line, "200") {
+		t.Fatalf("the stream begins with %q", line)
+	}
+	select {
+	case <-gone:
+	case <-time.After(30 * time.Second):
+		t.Error("the bot still works for a client that has read nothing for 30 s")
+	}
+}
+
+// A floodBot emits its text, waits, and says when it was told to stop.
+type floodBot struct {
+	text string
+	gone chan struct{}
+}
+
+func (b floodBot) Reply(ctx context.Context, _ *parley.Turn, emit func(string)) (parley.Reply, error) {
+	emit(b.text)
+	<-ctx.Done()
+	close(b.gone)
+	return parley.Reply{}, ctx.Err()
+}
