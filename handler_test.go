@@ -314,13 +314,16 @@ func TestBaseURL(t *testing.T) {
 		{"what the request says", "", []string{"Host", "chat.example.com:3001"}, "http://chat.example.com:3001"},
 		{"a page served over https", "", []string{"Host", "chat.example.com", "Origin", "https://example.com"}, "https://chat.example.com"},
 		{"a page served over https, a chat on loopback", "", []string{"Host", "localhost:3001", "Origin", "https://example.com"}, "http://localhost:3001"},
+		{"a host that no link could lead to", "", []string{"Host", "evil.example/?"}, ""},
+		{"a host with something in front", "", []string{"Host", "chat.example.com@evil.example"}, ""},
+		{"no host", "", []string{"Host", ""}, ""},
 		{"what is configured", "https://chat.example.com/base", []string{"Host", "localhost"}, "https://chat.example.com/base"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newChat(t, parley.Config{BaseURL: test.config, Bot: parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
-				return parley.Text(turn.BaseURL), nil
+				return parley.Text("base: " + turn.BaseURL), nil
 			})}).Handler()
-			wantAnswer(t, "the bot", post(h, "/chat", hello, test.headers...), 200, `{"output":"`+test.want+`"}`)
+			wantAnswer(t, "the bot", post(h, "/chat", hello, test.headers...), 200, `{"output":"base: `+test.want+`"}`)
 		})
 	}
 }

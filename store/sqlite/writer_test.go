@@ -225,6 +225,25 @@ func TestSweptTurnsAreOverwritten(t *testing.T) {
 	}
 }
 
+// A call whose limit is met leaves the rest to the next one, even where that one
+// finds nothing more to delete.
+func TestSweptTurnsAreOverwrittenWhenTheLimitWasMet(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "parley.db")
+	store := open(t, path)
+	const canary = "canary-4711"
+	for i := range 10 {
+		answer(t, store, "session", fmt.Sprint(i, canary))
+	}
+	for _, want := range []int{10, 0} {
+		if n, err := store.Sweep(t.Context(), time.Now(), 10); n != want || err != nil {
+			t.Fatalf("Sweep returned %d, %v; want %d", n, err, want)
+		}
+	}
+	if n := occurrences(t, path+"-wal", canary); n != 0 {
+		t.Errorf("the write-ahead log has what was swept %d times; want it nowhere", n)
+	}
+}
+
 // occurrences counts how often a file has a text.
 func occurrences(t *testing.T, path, text string) int {
 	t.Helper()
