@@ -239,6 +239,7 @@ func TestSweptTurnsAreOverwrittenWhenTheLimitWasMet(t *testing.T) {
 			t.Fatalf("Sweep returned %d, %v; want %d", n, err, want)
 		}
 	}
+	answer(t, store, "other", "this comes after it")
 	if n := occurrences(t, path+"-wal", canary); n != 0 {
 		t.Errorf("the write-ahead log has what was swept %d times; want it nowhere", n)
 	}
