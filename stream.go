@@ -37,6 +37,8 @@ type answerStream struct {
 
 	seq  int // of the turn; 0 while that is not known
 	from int // how much of its text was sent, in bytes
+
+	event []byte // the last one, whose memory the next one takes
 }
 
 // newAnswerStream returns a stream for a request that asks for one, or nil.
@@ -66,11 +68,26 @@ func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
 			return grown, nil
 		default:
 			s.from = end
-			if err := s.send("delta", map[string]string{"text": text}); err != nil {
+			if err := s.send("delta", deltaEvent{text}); err != nil {
 				return nil, err
 			}
 		}
 	}
+}
+
+type deltaEvent struct {
+	Text string `json:"text"`
+}
+
+type promptEvent struct {
+	Seq    int       `json:"seq"`
+	Prompt string    `json:"prompt"`
+	Time   time.Time `json:"time"`
+}
+
+type errorEvent struct {
+	Status int `json:"status"`
+	errorMessage
 }
 
 // begin takes up the turn that is streamed.
@@ -83,7 +100,7 @@ func (s *answerStream) begin(turn Record) error {
 	if !s.prompt {
 		return nil
 	}
-	return s.send("prompt", map[string]any{"seq": turn.Seq, "prompt": turn.Prompt, "time": turn.Began.UTC().Truncate(time.Millisecond)})
+	return s.send("prompt", promptEvent{turn.Seq, turn.Prompt, turn.Began.UTC().Truncate(time.Millisecond)})
 }
 
 // beat is told when the stream was silent for long. It is nil while the stream
@@ -96,7 +113,7 @@ func (s *answerStream) beat() <-chan time.Time {
 }
 
 // keepAlive sends a comment, which clients ignore.
-func (s *answerStream) keepAlive() error { return s.write(":\n\n") }
+func (s *answerStream) keepAlive() error { return s.write([]byte(":\n\n")) }
 
 // end sends the last event, or an ordinary answer where none was sent before
 // and there is an error.
@@ -111,10 +128,7 @@ func (s *answerStream) end(reply Reply, err error) {
 		WriteError(s.w, err)
 	default:
 		status, body := errorBody(err)
-		s.send("error", struct {
-			Status int `json:"status"`
-			errorMessage
-		}{status, body})
+		s.send("error", errorEvent{status, body})
 	}
 }
 
@@ -133,12 +147,13 @@ func (s *answerStream) send(event string, v any) error {
 		s.w.WriteHeader(http.StatusOK)
 	}
 	s.beats.Reset(heartbeatEvery)
-	return s.write(fmt.Sprintf("id: %d-%d\nevent: %s\ndata: %s\n\n", s.seq, s.from, event, data))
+	s.event = fmt.Appendf(s.event[:0], "id: %d-%d\nevent: %s\ndata: %s\n\n", s.seq, s.from, event, data)
+	return s.write(s.event)
 }
 
-func (s *answerStream) write(text string) error {
+func (s *answerStream) write(data []byte) error {
 	s.out.SetWriteDeadline(time.Now().Add(writeTimeout)) // where it cannot, the server's own holds
-	if _, err := s.w.Write([]byte(text)); err != nil {
+	if _, err := s.w.Write(data); err != nil {
 		return err
 	}
 	if err := s.out.Flush(); !errors.Is(err, http.ErrNotSupported) {

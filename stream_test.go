@@ -215,7 +215,7 @@ func TestAnotherWindowFollowsTheTurn(t *testing.T) {
 		<-all.done
 		<-rest.done
 		prompt := func(id string) string {
-			return final(id, "prompt", fmt.Sprintf(`{"prompt":"Hello","seq":1,"time":%q}`, began))
+			return final(id, "prompt", fmt.Sprintf(`{"seq":1,"prompt":"Hello","time":%q}`, began))
 		}
 		end := delta("1-7", "two") + final("1-7", "reply", `{"output":"one two"}`)
 		all.want(t, "a window that saw nothing", prompt("1-0")+delta("1-4", "one ")+end)
