@@ -71,6 +71,8 @@ var states = []state{
 		said("Great, thank you", parley.Text("You are welcome. Is there anything else?")),
 	}},
 	{name: "typing", settings: `data-agent-name="Ada"`, turns: []turn{said("Hello", parley.Text("Hello! How can I help?"))}, act: `chat.send("wait")`},
+	{name: "streaming", settings: `data-agent-name="Ada"`, turns: []turn{said("Hello", parley.Text("Hello! How can I help?"))}, act: `
+		chat.send("Can I export my data?"); await until(() => root.querySelector("ol"))`},
 	{name: "article", turns: []turn{said("help", parley.Reply{Text: "I found some pages for you:", Content: &articles})}},
 	{name: "card", settings: `data-color="#b45309"`, turns: []turn{said("houses", parley.Reply{Text: "There are a few:", Content: &cards})}},
 	{name: "card-one", turns: []turn{said("houses", parley.Reply{Text: "There is one:", Content: &parley.Cards{Cards: cards.Cards[:1]}})}},
@@ -126,6 +128,9 @@ func newGallery(t testing.TB) *site {
 		case name == "refused" && endpoint == "chat":
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, `{"error":"Prompt too long"}`)
+		case name == "streaming" && endpoint == "chat":
+			newStream(w, r).send(delta(1, 0, markdownSample[:len(markdownSample)*2/3]))
+			<-r.Context().Done()
 		case endpoint == "history":
 			serveHistory(w, r, turns)
 		default:

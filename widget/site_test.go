@@ -25,7 +25,7 @@ type site struct {
 	bot  http.Handler // the server of the chat
 	mu   sync.Mutex
 	page map[string]string // HTML by path
-	seen []*http.Request   // those to /chat, /session, /history and the forms, in order
+	seen []*http.Request   // those to /chat, /stream, /session, /history and the forms, in order
 	hook func(w http.ResponseWriter, r *http.Request) bool
 	all  func(w http.ResponseWriter, r *http.Request) bool // as hook, for every request; set before the first
 }
@@ -41,13 +41,19 @@ type turn struct {
 // newSite starts a site whose server gives session tokens and history.
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{bot: newBot(t), page: map[string]string{}}
+	return newSiteOf(t, newBot(t))
+}
+
+// newSiteOf starts a site whose chat is served by bot.
+func newSiteOf(t testing.TB, bot http.Handler) *site {
+	t.Helper()
+	s := &site{bot: bot, page: map[string]string{}}
 	mux := http.NewServeMux()
 	mux.Handle("/widget.js", widget.Handler())
 	mux.Handle("/widget.mjs", widget.Handler())
 	mux.Handle("/widget/", widget.Handler())
 	mux.HandleFunc("/picture/{color}", servePicture)
-	for _, path := range []string{"/chat", "/session", "/history", "/forms/", "/contact-form"} {
+	for _, path := range []string{"/chat", "/stream", "/session", "/history", "/forms/", "/contact-form"} {
 		mux.Handle(path, s.bot)
 	}
 	mux.HandleFunc("/", s.servePage)
@@ -56,7 +62,7 @@ func newSite(t testing.TB) *site {
 		if s.all != nil && s.all(w, r) {
 			return
 		}
-		if r.Method == "POST" || strings.HasSuffix(r.URL.Path, "/history") {
+		if r.Method == "POST" || strings.HasSuffix(r.URL.Path, "/history") || strings.HasSuffix(r.URL.Path, "/stream") {
 			s.mu.Lock()
 			s.seen = append(s.seen, r)
 			hook := s.hook
@@ -75,13 +81,18 @@ func newSite(t testing.TB) *site {
 // newBot returns a handler of the contract whose bot answers by rote.
 func newBot(t testing.TB) http.Handler {
 	t.Helper()
-	chat, err := parley.New(parley.Config{
-		Bot: parley.BotFunc(answer),
-		Forms: map[string]parley.Form{"feedback": {Fields: []parley.Field{
-			{ID: "name", Type: "text", Label: "Name", Required: true},
-			{ID: "code", Type: "text", Label: "Code"},
-		}}},
-	})
+	return newBotWith(t, parley.Config{})
+}
+
+// newBotWith is newBot with settings of its own.
+func newBotWith(t testing.TB, config parley.Config) http.Handler {
+	t.Helper()
+	config.Bot = parley.BotFunc(answer)
+	config.Forms = map[string]parley.Form{"feedback": {Fields: []parley.Field{
+		{ID: "name", Type: "text", Label: "Name", Required: true},
+		{ID: "code", Type: "text", Label: "Code"},
+	}}}
+	chat, err := parley.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/andybalholm/brotli"
@@ -34,7 +36,15 @@ func main() {
 // bundle builds the chat first: its name and hash become part of the launcher,
 // which comes as a script and as a module.
 func bundle(sources, target string) error {
-	chat, err := build(filepath.Join(sources, "chat.ts"), api.FormatESModule, nil)
+	types, err := os.ReadFile(filepath.Join(sources, "widget.d.ts"))
+	if err != nil {
+		return err
+	}
+	if name := regexp.MustCompile(`(?m)^\s+(` + own + `)\??[(:]`).Find(types); name != nil {
+		return fmt.Errorf("pages know the property %q: it cannot be one of the widget's own", name)
+	}
+	names := map[string]any{}
+	chat, err := build(filepath.Join(sources, "chat.ts"), api.FormatESModule, nil, names)
 	if err != nil {
 		return err
 	}
@@ -43,15 +53,11 @@ func bundle(sources, target string) error {
 		"CHAT_PATH":      fmt.Sprintf("%q", "widget/"+hex.EncodeToString(sum[:8])+".js"),
 		"CHAT_INTEGRITY": fmt.Sprintf("%q", "sha256-"+base64.StdEncoding.EncodeToString(sum[:])),
 	}
-	script, err := build(filepath.Join(sources, "script.ts"), api.FormatIIFE, where)
+	script, err := build(filepath.Join(sources, "script.ts"), api.FormatIIFE, where, names)
 	if err != nil {
 		return err
 	}
-	module, err := build(filepath.Join(sources, "module.ts"), api.FormatESModule, where)
-	if err != nil {
-		return err
-	}
-	types, err := os.ReadFile(filepath.Join(sources, "widget.d.ts"))
+	module, err := build(filepath.Join(sources, "module.ts"), api.FormatESModule, where, names)
 	if err != nil {
 		return err
 	}
@@ -63,9 +69,16 @@ func bundle(sources, target string) error {
 	)
 }
 
-// build bundles one entry point. The browsers are those with everything that
+// own are properties of the widget's own objects, which are given shorter names.
+// None of them may be known to a page, to a server, to the browser or to what is
+// kept in its storage.
+const own = "added|announce|ask|base|begin|changed|earlier|element|emit|greet|host|keep|loaded|refresh|removed|restart|root|rotate|rtl|save|" +
+	"server|settings|share|shared|shown|small|store|streamed|tab|transport|update|waiting"
+
+// build bundles one entry point, and adds the names that it gives to properties
+// to those that were given before. The browsers are those with everything that
 // the widget uses as it is: constructable style sheets came last, in Safari.
-func build(entry string, format api.Format, define map[string]string) ([]byte, error) {
+func build(entry string, format api.Format, define map[string]string, names map[string]any) ([]byte, error) {
 	result := api.Build(api.BuildOptions{
 		EntryPoints:       []string{entry},
 		Bundle:            true,
@@ -79,11 +92,14 @@ func build(entry string, format api.Format, define map[string]string) ([]byte, e
 		LegalComments:     api.LegalCommentsNone,
 		Charset:           api.CharsetUTF8,
 		TsconfigRaw:       "{}",
+		MangleProps:       "^(" + own + ")$",
+		MangleCache:       names,
 	})
 	if len(result.Errors) > 0 {
 		messages := api.FormatMessages(result.Errors, api.FormatMessagesOptions{})
 		return nil, fmt.Errorf("build %s: %s", entry, strings.Join(messages, ""))
 	}
+	maps.Copy(names, result.MangleCache)
 	return result.OutputFiles[0].Contents, nil
 }
 

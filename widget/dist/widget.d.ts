@@ -10,7 +10,7 @@ export interface Settings {
   initialMessage?: string;
   /** Names the conversation on servers without session tokens. Default: a random UUID for each tab. */
   sessionId?: string;
-  /** Sent as X-CSRFToken with each message. */
+  /** Sent as X-CSRFToken to the chat's server, with messages and forms. */
   csrfToken?: string;
   /** What stands in the empty message field. Default: "Type a message…" */
   placeholder?: string;

@@ -14,13 +14,12 @@ export function start(host: Host, kit: Kit): Chat {
 class Window implements Chat {
   #host: Host;
   #log: Log;
-  #loaded = Promise.resolve(); // when the conversation is
   #server = "";
   #shown?: AbortController; // ends what matters only while the chat is shown
   #avatar = h("span", { class: "avatar", "aria-hidden": "true" });
   #title = h("h2", { id: "title" });
   #agent = h("p", {});
-  #close = h("button", { type: "button", class: "close", onclick: () => this.#host.close() }, icon("M6 6l12 12M18 6L6 18"));
+  #close = h("button", { class: "close", onclick: () => this.#host.close() }, icon("M6 6l12 12M18 6L6 18"));
   #field = h("textarea", { rows: 1, enterKeyHint: "send" });
   #sender = h("button", { class: "send" }, icon("M12 19V5m-6.5 6.5L12 5l6.5 6.5"));
   #frame: HTMLElement;
@@ -30,7 +29,7 @@ class Window implements Chat {
     this.#host = host;
     this.#log = new Log(
       host,
-      (text) => this.#post(text),
+      (text) => this.send(text),
       (turn) => this.#edit(turn),
     );
     const { inline } = host.settings;
@@ -53,7 +52,6 @@ class Window implements Chat {
     this.#shown = new AbortController();
     const { signal } = this.#shown;
     for (const type of ["resize", "scroll"]) visualViewport!.addEventListener(type, () => this.#fit(), { signal });
-    addEventListener("pagehide", () => this.#keepDraft(), { signal });
     this.#fit();
     this.#grow();
     this.#log.end();
@@ -65,12 +63,17 @@ class Window implements Chat {
 
   hide(): void {
     this.#shown?.abort();
-    this.#keepDraft();
     this.#dialog?.close();
   }
 
-  async send(text: string): Promise<void> {
-    await this.#post(text);
+  send(text: string): Promise<void> | undefined {
+    text = text.trim();
+    if (!text || !this.#host.emit("beforemessage", { text })) return undefined;
+    const { conversation, loaded } = this.#log;
+    return loaded.then(() => {
+      this.#host.emit("message", { text });
+      return conversation.send(text);
+    });
   }
 
   update(): void {
@@ -91,34 +94,30 @@ class Window implements Chat {
     this.#sender.ariaLabel = t.send;
     if (server === this.#server) return this.#log.greet();
     this.#server = server;
+    const { draft } = store.tab;
     this.restart();
-    this.#write(store.tab.draft);
+    this.#write(draft);
   }
 
   restart(): void {
     this.#write();
-    this.#loaded = this.#log.begin();
+    this.#log.begin();
   }
 
   #write(text = ""): void {
     this.#field.value = text;
-    this.#grow();
+    this.#written();
   }
 
-  /** Sends a message, or returns nothing where there is none or the page canceled it. */
-  #post(text: string): Promise<void> | undefined {
-    text = text.trim();
-    if (!text || !this.#host.emit("beforemessage", { text })) return undefined;
-    const { conversation } = this.#log;
-    return this.#loaded.then(() => {
-      this.#host.emit("message", { text });
-      return conversation.send(text);
-    });
+  /** Keeps what is written, in case the visitor leaves. */
+  #written(): void {
+    this.#host.store.keep({ draft: this.#field.value });
+    this.#grow();
   }
 
   #submit(event: Event): void {
     event.preventDefault();
-    if (this.#post(this.#field.value)) this.#write();
+    if (this.send(this.#field.value)) this.#write();
     this.#field.focus();
   }
 
@@ -130,14 +129,10 @@ class Window implements Chat {
     this.#field.focus();
   }
 
-  #keepDraft(): void {
-    this.#host.store.keep({ draft: this.#field.value });
-  }
-
   #listen(): void {
     const field = this.#field;
     field.oninput = () => {
-      this.#grow();
+      this.#written();
       // By the time there is a message, there is a session to send it in.
       this.#log.conversation.transport.session().catch(() => {});
     };

@@ -8,6 +8,7 @@ export interface Turn {
   key: string;
   prompt: string;
   time: number; // of the prompt
+  text?: string | undefined; // of the reply so far, where it comes in pieces
   reply?: Reply;
   failure?: Failure | undefined;
   seq?: number; // as the server counts; unknown for turns of this page
@@ -18,6 +19,10 @@ export interface Turn {
 export interface Watcher {
   added(turn: Turn): void;
   changed(turn: Turn): void;
+  /** There is more of the reply's text, or a turn that another page began. */
+  streamed(turn: Turn): void;
+  /** Turns have come that nobody saw coming. */
+  begin(): Promise<void>;
 }
 
 const kept = 100; // turns that a tab remembers for servers that do not
@@ -46,13 +51,24 @@ export class Conversation {
 
   /** Takes up the conversation where it was left, by this page or another. */
   async load(): Promise<void> {
-    const left = this.turns;
+    const { store } = this.#host;
+    const own = this.turns;
+    const left = own.filter((turn) => !turn.reply);
     try {
-      if (!this.#host.store.shared.token) return;
+      if (!this.transport.plain) this.turns = left;
+      if (!store.shared.token) return;
       const past = await this.#past();
+      // By the clocks of two machines, a turn is the one that is nearest.
+      for (const { prompt, time, done } of own) {
+        const far = (turn: Turn) => Math.abs(turn.time - time);
+        const [same] = past.filter((turn) => turn.prompt === prompt).sort((a, b) => far(a) - far(b));
+        if (done && same) same.done = done;
+      }
       // A message that was sent when its page was left may have been answered since.
-      const answered = past.slice(-left.length || past.length).map((turn) => turn.prompt);
+      const answered = past.slice(-left.length).map((turn) => turn.prompt);
       this.turns = [...past, ...left.filter((turn) => !answered.includes(turn.prompt))];
+      // And another page may have sent one.
+      if (store.shared.token && !this.waiting) this.#queue = this.#answer({ key: "", prompt: "", time: 0 });
     } finally {
       for (const turn of this.turns) if (!turn.reply && !turn.failure) this.#send(turn);
     }
@@ -97,7 +113,7 @@ export class Conversation {
 
   /** Keeps in this tab what the server will not give back. */
   save(): void {
-    this.#host.store.keep({ turns: this.transport.plain ? this.turns.slice(-kept) : this.turns.filter((turn) => !turn.reply) });
+    this.#host.store.keep({ turns: this.transport.plain ? this.turns.slice(-kept) : this.turns.filter((turn) => turn.done || (turn.key && !turn.reply)) });
   }
 
   #send(turn: Turn): Promise<void> {
@@ -107,13 +123,20 @@ export class Conversation {
 
   async #answer(turn: Turn): Promise<void> {
     try {
-      turn.reply = await this.transport.ask(turn.prompt, turn.key);
+      turn.reply = await this.transport.ask(turn, () => {
+        if (this.turns.includes(turn)) return this.#watcher.streamed(turn);
+        this.turns.push(turn);
+        this.#watcher.added(turn);
+      });
     } catch (error) {
+      // What another page asked is in the history by now, unless it has not asked.
+      if (!turn.key) return turn.prompt ? this.#watcher.begin() : undefined;
       turn.failure = error as Failure;
+      turn.text = undefined;
     }
     this.save();
     this.#watcher.changed(turn);
-    if (turn.reply) this.#host.emit("reply", { reply: turn.reply });
-    else this.#host.emit("error", turn.failure!);
+    if (turn.failure) this.#host.emit("error", turn.failure);
+    else this.#host.emit("reply", { reply: turn.reply! });
   }
 }

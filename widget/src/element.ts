@@ -15,7 +15,8 @@ declare const CHAT_INTEGRITY: string;
 export interface Chat {
   show(focus: boolean): void;
   hide(): void;
-  send(text: string): Promise<void>;
+  /** Sends a message, or returns nothing where there is none or the page canceled it. */
+  send(text: string): Promise<void> | undefined;
   /** Takes over the settings. */
   update(): void;
   /** Forgets what is shown; another visitor is here. */
@@ -64,7 +65,7 @@ export class ParleyChat extends Base implements ParleyChatElement {
   #paint = sheet("");
   #face = h("span", { class: "face" });
   #badge = h("span", { class: "badge" });
-  #launcher = h("button", { type: "button", class: "launcher", onclick: () => this.toggle() }, this.#face, this.#badge);
+  #launcher = h("button", { class: "launcher", onclick: () => this.toggle() }, this.#face, this.#badge);
   #link: HTMLLinkElement | undefined; // to the chat itself
   #loading: Promise<Chat> | undefined;
   #chat?: Chat;
@@ -214,7 +215,7 @@ export class ParleyChat extends Base implements ParleyChatElement {
     const news = this.#failed ? t.unavailable : unread ? `${t.unread} ${unread}` : "";
     launcher.hidden = !!inline;
     launcher.title = news;
-    launcher.ariaExpanded = String(shown);
+    launcher.ariaExpanded = `${shown}`;
     launcher.ariaLabel = `${shown ? t.close : text || t.open}. ${news}`;
     this.#badge.textContent = this.#failed ? "!" : `${unread || ""}`;
     this.#face.replaceChildren(

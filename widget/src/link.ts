@@ -15,6 +15,6 @@ export function safe(url: unknown): string | undefined {
 export function link(url: unknown, props: Record<string, unknown>, ...children: Child[]): HTMLElement {
   const href = safe(url);
   if (!href) return h("span", props, ...children);
-  const leaves = /^http/.test(href) && !href.startsWith(location.href.split("#")[0] + "#");
-  return h("a", { ...props, href, rel: "noopener noreferrer nofollow", target: leaves && "_blank" }, ...children);
+  const leaves = /^http/.test(href) && !/^#/.test(url as string);
+  return h("a", { ...props, href, rel: "noreferrer nofollow", target: leaves && "_blank" }, ...children);
 }

@@ -15,10 +15,12 @@ const near = 60; // pixels from the end at which a reader counts as being there
 export class Log {
   readonly host: Host;
   conversation!: Conversation;
+  /** When the conversation is there. */
+  loaded = Promise.resolve();
   /** What scrolls. */
   readonly element = h("div", { class: "log", role: "log", "aria-live": "off", tabIndex: 0 });
   /** Leads to what is new below. */
-  readonly jump = h("button", { type: "button", class: "jump", onclick: () => this.end("smooth") });
+  readonly jump = h("button", { class: "jump", onclick: () => this.end("smooth") });
   /** Is read out to those who do not see the screen. */
   readonly status = h("div", { class: "hidden", role: "status" });
   /** Sends a message as though the visitor had written it. */
@@ -29,6 +31,7 @@ export class Log {
   #nodes = new Map<Turn, HTMLElement>();
   #following = true; // the visitor is at the end, and stays there when it grows
   #loading = false;
+  #frame = 0; // that will show more of a reply
 
   constructor(host: Host, send: (text: string) => void, edit: (turn: Turn) => void) {
     this.host = host;
@@ -54,8 +57,12 @@ export class Log {
     document.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
-  /** Takes up the conversation of the visitor who is here now. */
-  async begin(): Promise<void> {
+  /** Takes up the conversation of the visitor who is here now, as it is now. */
+  begin(): Promise<void> {
+    return (this.loaded = this.#load());
+  }
+
+  async #load(): Promise<void> {
     this.conversation?.end();
     const conversation = (this.conversation = new Conversation(this.host, this));
     this.#nodes.clear();
@@ -95,6 +102,14 @@ export class Log {
     this.end();
   }
 
+  /** Shows what there is of a reply so far, with the next frame. */
+  streamed(turn: Turn): void {
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      if (turn === this.conversation.waiting) this.#fill(turn);
+    });
+  }
+
   /** Shows what became of a message. */
   changed(turn: Turn): void {
     const { element } = this;
@@ -108,8 +123,8 @@ export class Log {
     this.status.textContent = answer.textContent;
     if (!following) {
       this.jump.hidden = false;
-    } else if (answer.offsetHeight > element.clientHeight) {
-      // A long answer is read from its beginning.
+    } else if (!turn.text && answer.offsetHeight > element.clientHeight) {
+      // A long answer that comes at once is read from its beginning.
       this.#following = false;
       element.scrollTop += answer.getBoundingClientRect().top - element.getBoundingClientRect().top - 12;
     } else {
@@ -162,17 +177,22 @@ export class Log {
   }
 
   #fill(turn: Turn): HTMLElement {
-    const { time, reply, failure } = turn;
+    const { time, text, reply, failure } = turn;
     const { agentName, locale } = this.host.settings;
     const t = this.strings;
     const node = this.#nodes.get(turn)!;
     const parts: Child[] = [];
+    const waits = turn === this.conversation.waiting;
+    node.ariaBusy = waits ? "true" : null;
+    if (text) node.classList.add("streamed");
     if (reply) {
       parts.push(this.#reply(turn), h("p", { class: "meta" }, agentName && agentName + " · ", when(time, locale)));
     } else if (failure) {
       const mend = failure.again ? this.#button(t.retry, () => this.conversation.retry(turn)) : this.#button(t.edit, () => this.#edit(turn));
       parts.push(h("p", { class: "failed" }, failure.message || t.undelivered, " ", mend));
-    } else if (turn === this.conversation.waiting) {
+    } else if (text) {
+      parts.push(this.#said("bot", this.#agent, [...markdown(text), h("i")]));
+    } else if (waits) {
       this.status.textContent = t.typing.replace("{0}", this.#agent);
       parts.push(this.#said("bot typing", this.#agent, [h("i"), h("i"), h("i")]));
     }
@@ -202,7 +222,7 @@ export class Log {
   }
 
   #button(text: string, onclick: () => void): HTMLElement {
-    return h("button", { type: "button", class: "link", onclick }, text);
+    return h("button", { class: "link", onclick }, text);
   }
 
   /** Ends the choices that another turn follows. */

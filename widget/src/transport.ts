@@ -1,4 +1,6 @@
+import type { Turn } from "./conversation.ts";
 import type { Host } from "./element.ts";
+import { events, type Piece } from "./events.ts";
 import type { Reply, Values } from "./widget.d.ts";
 import { uuid } from "./uuid.ts";
 
@@ -25,9 +27,10 @@ const patience = 120_000; // longer than a server takes for an answer
 
 const lost: Failure = { message: "", again: true };
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const words = (value: unknown) => (typeof value === "string" ? value : "");
+/** The first of some values that is text. */
+const words = (...values: unknown[]) => values.find((value) => typeof value === "string") as string | undefined;
 
-/** Talks to the server. Here is the place for answers that come in pieces. */
+/** Talks to the server. */
 export class Transport {
   /** Whether the server gives no session tokens, and so no history. */
   plain: boolean;
@@ -42,27 +45,46 @@ export class Transport {
   }
 
   /**
-   * Asks for the reply to a prompt. What may pass by itself is tried again with
-   * the same idempotency key, so that the server takes it for one message.
+   * Asks for the reply to a turn, and keeps in the turn what comes of it early.
+   * What may pass by itself is tried again with the same idempotency key, so that
+   * the server takes it for one message. A turn without a key is one that another
+   * page began: its prompt comes from the server, where there is such a turn.
    */
-  async ask(prompt: string, key: string): Promise<Reply> {
+  async ask(turn: Turn, changed: () => void): Promise<Reply> {
     const { store, settings, server } = this.#host;
+    let last: string | undefined; // event
     for (let tries = 0; ; tries++) {
+      let goesOn = false;
+      const hear = ({ event, data, id }: Piece) => {
+        const { text, ...more } = JSON.parse(data!);
+        if (event === "prompt") Object.assign(turn, more, { time: Date.parse(more.time) });
+        else {
+          // An id says whose turn it is, and how many bytes there are so far. What
+          // does not go on after the last event is all of the reply.
+          const before = id?.replace(/\d+$/, (bytes) => `${+bytes - new Blob([text]).size}`);
+          turn.text = goesOn || (last && before === last) ? turn.text + text : text;
+          goesOn = true;
+          last = id;
+        }
+        changed();
+      };
       try {
         await this.session();
         // A server without session tokens may allow no other headers than the contract's.
-        const headers: Record<string, string> = this.plain ? {} : { "Idempotency-Key": key };
+        const headers: Record<string, string> = this.plain ? {} : { ...(last && { "Last-Event-ID": last }), "Idempotency-Key": turn.key };
         const id = settings.sessionId || store.tab.id || uuid();
         store.keep({ id });
-        const reply = normal(await this.#call(server, { prompt, session_id: id }, headers));
+        const { key, prompt } = turn;
+        const reply = normal(await this.#call(key ? server : "stream", key && { prompt, session_id: id }, headers, hear));
+        if (!turn.prompt) throw lost;
         if (this.plain) store.keep({ plain: true });
         return reply;
       } catch (error) {
-        const { message, again, wait = 400 * 2 ** tries * (1 + Math.random()) } = error as Failure;
+        const { message, again, wait = 1000 * (tries + Math.random()) } = error as Failure;
         const most = this.plain ? 1 : 2; // without keys, a server may take it for two messages
         this.plain = !!store.tab.plain;
         if (message === invalidToken && !tries) store.share({ token: undefined });
-        else if (!again || tries >= most || wait > longestWait) throw error;
+        else if (!again || !turn.prompt || tries >= most || wait > longestWait) throw error;
         else await sleep(wait);
       }
     }
@@ -77,9 +99,9 @@ export class Transport {
   async #open(): Promise<void> {
     const { store } = this.#host;
     try {
-      const { session_token: token } = await this.#call(this.#sibling("session"), {}, {});
+      const { session_token: token } = await this.#call("session", {});
       // Of two tabs that ask at the same time, the first one wins.
-      if (token) store.share({ token: store.shared.token ?? words(token) });
+      if (token) store.share({ token: store.shared.token ?? token as string });
       else this.plain = true;
     } catch (error) {
       const { status, again } = error as Failure;
@@ -92,8 +114,7 @@ export class Transport {
   /** Returns turns before a number, or the newest, oldest first. A token that is not valid any more has none. */
   async history(before?: number): Promise<{ turns: Past[]; more: boolean }> {
     try {
-      const url = this.#sibling("history?limit=50" + (before ? "&before=" + before : ""));
-      return (await this.#call(url, undefined, {})) as unknown as { turns: Past[]; more: boolean };
+      return (await this.#call("history?limit=50" + (before ? "&before=" + before : ""))) as unknown as { turns: Past[]; more: boolean };
     } catch (error) {
       if ((error as Failure).message !== invalidToken) throw error;
       this.#host.store.share({ token: undefined });
@@ -102,48 +123,62 @@ export class Transport {
   }
 
   /** Posts what a visitor filled into a form, and returns what the server says to it. */
-  async submit(url: string, values: Values): Promise<string> {
+  async submit(url: string, values: Values): Promise<string | undefined> {
     const { success, error, message } = await this.#call(new URL(url, document.baseURI).href, values);
-    if (success === false) throw { message: words(error), again: true } satisfies Failure;
+    if (success === false) throw { message: words(error) ?? "", again: true } satisfies Failure;
     return words(message);
   }
 
-  #sibling(name: string): string {
-    return new URL(name, this.#host.server).href;
-  }
-
-  /** Sends a request, with what proves who sends it, unless it has no headers. */
-  async #call(url: string, body?: object, headers?: Record<string, string>): Promise<Record<string, unknown>> {
-    const { store, settings } = this.#host;
+  /**
+   * Sends a request to a URL, which may be relative to the chat endpoint, and to
+   * the chat's own server with what proves who sends it. The answer may come in
+   * pieces, of which all but the last are heard.
+   */
+  async #call(url: string, body?: object | "", headers: Record<string, string> = {}, hear?: (piece: Piece) => void): Promise<Record<string, unknown>> {
+    const { store, settings, server } = this.#host;
     const { token } = store.shared;
-    if (headers && token) headers["X-Parley-Session"] = token;
-    if (headers && settings.csrfToken) headers["X-CSRFToken"] = settings.csrfToken;
+    const target = new URL(url, server);
+    if (target.origin === new URL(server).origin) {
+      if (token) headers["X-Parley-Session"] = token;
+      if (settings.csrfToken) headers["X-CSRFToken"] = settings.csrfToken;
+    }
     const ended = this.#signal;
     let response: Response | undefined;
+    let status: number | undefined;
     let answer: any;
     try {
-      response = await fetch(url, {
+      response = await fetch(target, {
         method: body ? "POST" : "GET",
-        headers: { "Content-Type": "application/json", ...headers },
+        headers: { "Content-Type": "application/json", Accept: "text/event-stream, application/json", ...headers },
         body: body ? JSON.stringify(body) : null,
         signal: AbortSignal.any?.([ended, AbortSignal.timeout(patience)]) ?? ended,
       });
-      answer = await response.json();
+      status = response.status;
+      if (response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+        for await (const piece of events(response.body!)) {
+          if (piece.event === "delta" || piece.event === "prompt") hear!(piece);
+          else {
+            answer = JSON.parse(piece.data!);
+            if (piece.event === "error") status = answer.status;
+            break;
+          }
+        }
+      } else answer = await response.json();
     } catch {
       // No answer, or none that is JSON.
     }
     // Who waits for an answer to another visitor waits forever.
     if (ended.aborted) await new Promise(() => {});
     if (!response) throw lost;
-    const { headers: got, status, ok } = response;
-    const fresh = got.get("X-Parley-Session");
+    const fresh = response.headers.get("X-Parley-Session");
     if (fresh) store.share({ token: fresh });
+    const ok = status! < 400;
     if (ok && answer && typeof answer === "object") return answer;
-    const wait = parseInt(got.get("Retry-After")!) * 1000;
+    const wait = parseInt(response.headers.get("Retry-After")!) * 1000;
     throw {
-      message: words(answer?.error) || words(answer?.output),
-      again: ok || status === 429 || status >= 500,
-      status,
+      message: words(answer?.error, answer?.output) ?? "",
+      again: ok || status === 429 || status! >= 500,
+      ...(status && { status }),
       ...(wait >= 0 && { wait }),
       errors: answer?.errors,
     } satisfies Failure;
@@ -152,7 +187,7 @@ export class Transport {
 
 /** Reads a reply in any of the forms that servers send it in. */
 function normal({ output, message, content, content_type: type, content_attributes: attributes }: Record<string, unknown>): Reply {
-  const text = [content, output, message].find((value) => typeof value === "string") as string | undefined;
+  const text = words(content, output, message);
   if (type) return { content: text, content_type: type, content_attributes: attributes } as Reply;
   if (text == null) throw lost;
   return { output: text };

@@ -23,7 +23,7 @@ export const card: Renderer = ({ cards }, { strings: t }) =>
           url && link(url, { class: "more", "aria-label": `${linkText}: ${title}` }, linkText),
         );
         const src = safe(image);
-        const none = () => h("span", { class: "picture none" }, icon("M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15 9h.01"));
+        const none = () => h("span", { class: "picture none" }, icon("M4 5h16v14H4zm0 11l5-5 8 8M15 9h.01"));
         const picture = src ? h("img", { class: "picture", loading: "lazy", alt: imageAlt ?? "", onerror: () => picture.replaceWith(none()), src }) : none();
         box.prepend(picture);
         return box;

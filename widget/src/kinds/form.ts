@@ -16,27 +16,20 @@ interface Field {
   maxLength?: number;
 }
 
-/** A field as it stands in the chat. */
-interface Row {
-  field: Field;
-  box: HTMLElement;
-  problem: HTMLElement;
-}
-
-let forms = 0;
+let problems = 0;
 
 /** A form in the conversation. Problems show at their fields; values stay until they are accepted. */
 export const form: Renderer = ({ form }, log, turn) => {
   const { strings: t, host } = log;
-  const prefix = `form${++forms}-`; // ids are shared by all that is in the chat
-  const rows: Row[] = [];
-  const trouble = h("p", { class: "trouble", role: "alert" });
+  const fields: Field[] = form.fields;
+  const trouble = h("span", { class: "trouble", role: "alert" });
   const button = h("button", { class: "submit" }, form.submitLabel || t.submit);
+  const shows: ((text?: string | false) => HTMLElement | false)[] = []; // by field
   const root = h(
     "form",
     { class: "form", noValidate: true, onsubmit, "aria-label": form.title || t.submit },
     ...heading(form),
-    ...form.fields.map(line),
+    ...fields.map(line),
     trouble,
     button,
   );
@@ -65,44 +58,46 @@ export const form: Renderer = ({ form }, log, turn) => {
   }
 
   /** Makes a field with its label and the place for its problem. */
-  function line(field: Field): HTMLElement {
-    const { id: name, type, label, required, options, placeholder, maxLength } = field;
-    const id = prefix + name;
-    const problem = h("span", { class: "problem", id: id + "-problem" });
+  function line({ id: name, type, label, required, options, placeholder, maxLength }: Field): HTMLElement {
+    const id = "problem" + ++problems; // shared by all that is in the chat
+    const problem = h("span", { class: "problem", id });
     const star = required && h("span", { class: "star" }, " *");
-    const shared = { name, required: required && !options, "aria-describedby": problem.id, oninput: () => show(row) };
+    const props = { name, "aria-describedby": id, required: required && !options, oninput: () => show() };
     const option = (value: string, ...text: Child[]) =>
-      h("label", { class: "option" }, h("input", { ...shared, type, value }), h("span", {}, ...text));
-    const named = { ...shared, id, placeholder, maxLength, required };
+      h("label", { class: "option" }, h("input", { ...props, type, value }), h("span", {}, ...text));
+    const control = <K extends "input" | "select" | "textarea">(tag: K, more: object, ...children: Child[]) =>
+      h("label", {}, h("span", {}, label, star), h(tag, { ...props, class: "control", placeholder, maxLength, required, ...more }, ...children));
 
-    let box: HTMLElement;
-    if (/radio|checkbox/.test(type)) {
-      box = options?.length
-        ? h("fieldset", {}, h("legend", {}, label, star), ...options.map((o) => option(o.value, o.label)))
-        : h("div", {}, option("on", label, star));
-    } else {
-      box = h(
-        "div",
-        {},
-        h("label", { htmlFor: id }, label, star),
-        type === "select"
-          ? h("select", named, ...[{ value: "", label: placeholder || t.choose }, ...options!].map((o) => h("option", { value: o.value }, o.label)))
-          : type === "textarea"
-            ? h("textarea", { ...named, rows: 3 })
-            : h("input", { ...named, type, autocomplete: type !== "text" ? type : name === "name" && name }),
-      );
-    }
-    box.className = "field";
-    box.append(problem);
-    const row = { field, box, problem };
-    rows.push(row);
+    const box = h(
+      /radio|checkbox/.test(type) && options?.length ? "fieldset" : "div",
+      { class: "field" },
+      ...(!/radio|checkbox/.test(type)
+        ? [
+            type === "select"
+              ? control(type, {}, ...[{ value: "", label: placeholder || t.choose }, ...options!].map(({ value, label }) => h("option", { value }, label)))
+              : type === "textarea"
+                ? control(type, { rows: 3 })
+                : control("input", { type, autocomplete: type !== "text" ? type : name === "name" && name }),
+          ]
+        : options?.length
+          ? [h("legend", {}, label, star), ...options.map(({ value, label }) => option(value, label))]
+          : [option("on", label, star)]),
+      problem,
+    );
+    const show = (text?: string | false) => {
+      problem.textContent = text || "";
+      const controls = box.querySelectorAll<HTMLElement>("[name]");
+      for (const control of controls) control.ariaInvalid = text ? "true" : null;
+      return !!text && controls[0]!;
+    };
+    shows.push(show);
     return box;
   }
 
   function collect(): Values {
     const data = new FormData(root);
     const values: Values = {};
-    for (const { id, type, options } of form.fields) {
+    for (const { id, type, options } of fields) {
       const given = data.getAll(id).map((value) => String(value).trim());
       values[id] = type !== "checkbox" ? (given[0] ?? "") : options?.length ? given : given.length > 0;
     }
@@ -117,16 +112,9 @@ export const form: Renderer = ({ form }, log, turn) => {
     return validation?.pattern && !matches(validation.pattern, text) && (validation.message || t.invalid);
   }
 
-  /** Shows what is wrong with a field, or nothing, and returns what the visitor has to mend. */
-  function show({ box, problem }: Row, text?: string | false): HTMLElement | null {
-    problem.textContent = text || "";
-    for (const control of box.querySelectorAll("[name]")) control.ariaInvalid = text ? "true" : null;
-    return text ? box.querySelector("[name]") : null;
-  }
-
   /** Shows what is wrong at each field, moves to the first, and reports whether there is one. */
   function mark(problem: (field: Field) => string | false | undefined): boolean {
-    const [first] = rows.map((row) => show(row, problem(row.field))).filter(Boolean) as HTMLElement[];
+    const [first] = fields.map((field, i) => shows[i]!(problem(field))).filter(Boolean) as HTMLElement[];
     first?.focus();
     return !!first;
   }

@@ -19,10 +19,9 @@ export const quickReply: Renderer = ({ responses }, log) =>
 
 /** Makes a button for something that the visitor can say, once. */
 export function choice(text: string, value: string, onclick: () => void): HTMLElement {
-  const once = () => {
-    button.disabled = true;
+  const once = (event: Event) => {
+    (event.target as HTMLButtonElement).disabled = true;
     onclick();
   };
-  const button = h("button", { type: "button", class: "choice", value, onclick: once }, text);
-  return button;
+  return h("button", { class: "choice", value, onclick: once }, text);
 }
