@@ -125,6 +125,7 @@ func crawl(t *testing.T, servers map[string]*chain) []cell {
 	ask("usual", "/chat", "POST", "/chat", `{"prompt": "fail", "session_id": null}`, 500, "the bot fails")
 	ask("usual", "/chat", "POST", "/chat", `{"prompt": "long", "session_id": null}`, 200, "long enough to compress")
 	ask("usual", "/chat", "POST", "/chat", `{"prompt": "form", "session_id": null}`, 200, "interactive")
+	ask("usual", "/chat", "POST", "/chat", goodPrompt, 200, "streamed", "Accept", "text/event-stream")
 	ask("usual", "/chat", "POST", "/chat", `{}`, 400, "no prompt")
 	ask("usual", "/chat", "POST", "/chat", goodPrompt, 403, "forged session token", "X-Parley-Session", "v1.forged")
 	ask("stopping", "/chat", "POST", "/chat", goodPrompt, 503, "stopping")
@@ -137,12 +138,14 @@ func crawl(t *testing.T, servers map[string]*chain) []cell {
 	session := token("session_token")
 	for _, r := range []struct {
 		route   string
+		status  int
 		headers []string
 	}{
-		{"/health", nil}, {"/ready", nil}, {"/openapi.json", nil}, {"/csrf-token", nil}, {"/history", []string{"X-Parley-Session", session}},
+		{"/health", 200, nil}, {"/ready", 200, nil}, {"/openapi.json", 200, nil}, {"/csrf-token", 200, nil},
+		{"/history", 200, []string{"X-Parley-Session", session}}, {"/stream", 204, []string{"X-Parley-Session", session}},
 	} {
-		ask("usual", r.route, "GET", r.route, "", 200, "good", r.headers...)
-		ask("usual", r.route, "HEAD", r.route, "", 200, "HEAD", r.headers...)
+		ask("usual", r.route, "GET", r.route, "", r.status, "good", r.headers...)
+		ask("usual", r.route, "HEAD", r.route, "", r.status, "HEAD", r.headers...)
 		ask("usual", r.route, "OPTIONS", r.route, "", 204, "preflight", preflight...)
 		ask("usual", r.route, "OPTIONS", r.route, "", 204, "options")
 		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"} {
@@ -154,9 +157,11 @@ func crawl(t *testing.T, servers map[string]*chain) []cell {
 	ask("panicking store", "/ready", "GET", "/ready", "", 500, "the handler panics")
 	ask("bare", "/csrf-token", "GET", "/csrf-token", "", 404, "no secret")
 	ask("usual", "/history", "GET", "/history?limit=x", "", 400, "no number", "X-Parley-Session", session)
-	ask("usual", "/history", "GET", "/history", "", 403, "no session token")
-	ask("usual", "/history", "GET", "/history", "", 403, "forged CSRF token", "X-Parley-Session", session, "X-Csrf-Token", "forged")
-	ask("spent", "/history", "GET", "/history", "", 429, "too many", "X-Parley-Session", session)
+	for _, path := range []string{"/history", "/stream"} {
+		ask("usual", path, "GET", path, "", 403, "no session token")
+		ask("usual", path, "GET", path, "", 403, "forged CSRF token", "X-Parley-Session", session, "X-Csrf-Token", "forged")
+		ask("spent", path, "GET", path, "", 429, "too many", "X-Parley-Session", session)
+	}
 
 	// Where there is nothing, and where there is a better address.
 	for _, path := range []string{"/none", "/.env", "/chat/", "/forms", "/forms/", "/forms/a/b", "/index.php", "/%0d%0aSet-Cookie:%20a=b"} {

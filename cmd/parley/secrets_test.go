@@ -366,7 +366,7 @@ func (a *aviary) pester(s *server) {
 	status, _ = do("POST", "/contact-form", fmt.Sprintf(`{"name": %q, "email": %q, "message": [%q]}`, a.said["name"], a.said["address"], a.said["message"]))
 	want(400, "a form that is not right", status)
 
-	for _, path := range []string{"/", "/history", "/health", "/ready", "/openapi.json", "/csrf-token", "/session", "/chat", "/contact-form", "/forms/none", "/none", "//health", "/site/page.js", "/sample/help", "/widget.js"} {
+	for _, path := range []string{"/", "/history", "/stream", "/health", "/ready", "/openapi.json", "/csrf-token", "/session", "/chat", "/contact-form", "/forms/none", "/none", "//health", "/site/page.js", "/sample/help", "/widget.js"} {
 		for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS"} {
 			do(method, path, filled, "X-Parley-Session", "v1."+a.sent["session token"], "X-CSRF-Token", a.sent["CSRF token"])
 		}
