@@ -170,8 +170,9 @@ func (b *Bot) ask(ctx context.Context, messages []parley.Message, answer *provid
 			if !answer.Add(event.Delta.Text) { // which only text has, and not what the model thinks
 				return provider.TooLong, nil
 			}
-		case "message_delta":
-			answer.Used(0, event.Usage.OutputTokens)
+		case "message_delta": // counts anew, and some servers count the input only now
+			usage := event.Usage
+			answer.Used(usage.InputTokens+usage.CacheCreationInputTokens+usage.CacheReadInputTokens, usage.OutputTokens)
 			if event.Delta.StopReason != "" {
 				end = endOf(event.Delta.StopReason)
 			}
