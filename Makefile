@@ -1,7 +1,7 @@
 # `make` lists the targets. Everything but the tools for the widget also works
 # with plain go commands.
 .DEFAULT_GOAL := help
-.PHONY: help run check test deps node fmt vet staticcheck generated race tsc size proof widget gallery fuzz bench
+.PHONY: help run check test deps node fmt vet staticcheck generated race tsc size proof llm widget gallery fuzz bench
 
 TOOL := go tool -modfile=tools/go.mod
 NODE := tools/node/node_modules
@@ -50,8 +50,13 @@ deps: # what the tests need besides Go, from Debian's packages
 node: # what checks the widget and is written for Node
 	@[ $(NODE)/.package-lock.json -nt tools/node/package-lock.json ] || npm ci --prefix tools/node --no-audit --no-fund --silent
 
-proof: ## crashes, power cuts, full and failing disks, with their figures
+proof: ## crashes, power cuts, full and failing disks, failing providers, with their figures
 	go -C proof test -count=1 -v ./crash ./powercut ./faults
+	go -C proof test -count=1 -v ./providers
+
+llm: deps ## answers of a real model server, with their figures; builds it once, for minutes
+	@./proof/llm/ollama.sh
+	go -C proof test -count=1 -v ./llm
 
 widget: ## build the widget's bundle from its sources
 	go generate ./widget
@@ -68,5 +73,6 @@ fuzz: ## run every fuzz target FUZZTIME times (default 1000000x)
 		done; \
 	done
 
-bench: ## what a turn costs, beside bare servers
+bench: ## what a turn costs, beside bare servers, and a streamed one beside a proxy
 	go run ./bench
+	go run ./bench -streams
