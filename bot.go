@@ -58,6 +58,10 @@ func (f BotFunc) Reply(ctx context.Context, turn *Turn, _ func(string)) (Reply, 
 
 // A Turn is what a [Bot] is asked: one prompt, and the conversation it is part of.
 type Turn struct {
+	// ID names the turn: the same each time that a bot is asked for it, and another
+	// one for every other turn. A service that knows idempotency keys can be given
+	// it as one. It is 64 ASCII letters, digits and hyphens at most.
+	ID string
 	// Session names the conversation, the same for each of its turns. It is
 	// derived from the client's session id with a secret, so that it can be
 	// stored, logged and passed on. It is empty where the client has no session

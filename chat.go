@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,8 +76,6 @@ const (
 	keyLife = 24 * time.Hour
 	// storeTimeout bounds each store call that goes on after the client left.
 	storeTimeout = 10 * time.Second
-	// maxReply is the longest reply, in bytes of its JSON.
-	maxReply = 1 << 20
 )
 
 // Chat is the engine: it takes prompts, has the bot answer them, and keeps the
@@ -285,6 +284,7 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 		TwinsSince: j.arrived.Add(-twinWindow),
 		DeadBefore: now.Add(-c.cfg.AnswerTimeout - storeTimeout),
 	})
+	f.preview.begin(begun.Record)
 	switch {
 	case errors.Is(err, ErrKeyReused):
 		return Reply{}, errKeyReused
@@ -296,7 +296,6 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 		return c.awaitElsewhere(ctx, begun.Record)
 	}
 
-	f.preview.begin(begun.Record)
 	reply, err = c.ask(f, begun.Record)
 	// What follows must happen whether or not somebody still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
@@ -318,7 +317,7 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 // ask has the bot answer and checks what it says. Its errors are logged.
 func (c *Chat) ask(f *flight, record Record) (Reply, error) {
 	ctx, j := f.ctx, f.job
-	turn := &Turn{Session: j.session, Seq: record.Seq, Prompt: j.Prompt, Time: record.Began, BaseURL: j.BaseURL}
+	turn := &Turn{ID: turnID(record), Session: j.session, Seq: record.Seq, Prompt: j.Prompt, Time: record.Began, BaseURL: j.BaseURL}
 	if !j.hasSession() {
 		turn.Session, turn.Seq = "", 1
 	} else {
@@ -355,26 +354,17 @@ func (c *Chat) callBot(ctx context.Context, turn *Turn, emit func(string)) (repl
 	reply, err = c.bot.Reply(ctx, turn, emit)
 	reply.Text = strings.ToValidUTF8(reply.Text, "\uFFFD") // as JSON would, so that a replay is the same
 	if err == nil {
-		err = checkReply(reply)
+		if err = reply.Validate(); err != nil {
+			err = fmt.Errorf("invalid reply: %w", err)
+		}
 	}
 	return reply, err
 }
 
-func checkReply(reply Reply) error {
-	if err := reply.Validate(); err != nil {
-		return fmt.Errorf("invalid reply: %w", err)
-	}
-	if reply.Content == nil && len(reply.Text) <= maxReply/8 { // in JSON, a text grows sixfold at most
-		return nil
-	}
-	data, err := encodeJSON(reply)
-	if err != nil {
-		return fmt.Errorf("encode the reply: %w", err)
-	}
-	if len(data) > maxReply {
-		return fmt.Errorf("the reply is %d bytes long; the most is %d", len(data), maxReply)
-	}
-	return nil
+// turnID names a turn; see [Turn.ID]. One that failed may have the same session
+// and number as the next, but not the same beginning.
+func turnID(r Record) string {
+	return fmt.Sprintf("%s-%d-%s", r.Session, r.Seq, strconv.FormatInt(r.Began.UnixMicro(), 36))
 }
 
 // history reads the answered turns of a record's stretch that came before it.

@@ -83,11 +83,7 @@ func (l *lanes) join(j job) (*flight, error) {
 		if f.Prompt != j.Prompt {
 			return nil, errKeyReused
 		}
-		if f.waiting >= mostWaiting {
-			return nil, unavailable(errors.New("too many wait for one turn"))
-		}
-		f.await()
-		return f, nil
+		return f, f.await()
 	}
 	switch {
 	case l.draining:
@@ -109,23 +105,26 @@ func (l *lanes) join(j job) (*flight, error) {
 
 // attach returns the flight whose turn is being answered in a session, or nil.
 // The caller must wait for it.
-func (l *lanes) attach(session string) *flight {
+func (l *lanes) attach(session string) (*flight, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	queue := l.queues[session]
-	if len(queue) == 0 || queue[0].ctx.Err() != nil || queue[0].waiting >= mostWaiting {
-		return nil
+	if len(queue) == 0 || queue[0].ctx.Err() != nil {
+		return nil, nil
 	}
-	queue[0].await()
-	return queue[0]
+	return queue[0], queue[0].await()
 }
 
 // await counts one more who waits for the flight. The caller holds the lock.
-func (f *flight) await() {
+func (f *flight) await() error {
+	if f.waiting >= mostWaiting {
+		return unavailable(errors.New("too many wait for one turn"))
+	}
 	f.waiting++
 	if f.grace != nil {
 		f.grace.Stop()
 	}
+	return nil
 }
 
 // start has a goroutine answer the head of a lane: one that answered others
@@ -138,7 +137,8 @@ func (l *lanes) start(f *flight) {
 	}
 }
 
-// work answers flights for as long as few others wait for work.
+// work answers a flight, and then others for as long as the chat lives, unless
+// enough goroutines do that.
 func (l *lanes) work(f *flight) {
 	for {
 		l.fly(f)

@@ -23,8 +23,12 @@ type Reply struct {
 // Text returns a text reply.
 func Text(text string) Reply { return Reply{Text: text} }
 
+// maxReply is the longest reply, in bytes of its JSON.
+const maxReply = 1 << 20
+
 // Validate reports everything that keeps the reply from being sent, as
-// [Problems] with paths in the wire format.
+// [Problems] with paths in the wire format: what the contract forbids, and more
+// than 1 MiB of JSON.
 func (r Reply) Validate() error {
 	var ps Problems
 	if isBlank(r.Text) {
@@ -40,6 +44,19 @@ func (r Reply) Validate() error {
 			path += "." + k.key
 		}
 		ps.AddAll(path, r.Content.Validate())
+	}
+	if err := ps.Err(); err != nil {
+		return err
+	}
+	if r.Content == nil && len(r.Text) <= maxReply/8 { // in JSON, a text grows sixfold at most
+		return nil
+	}
+	data, err := encodeJSON(r)
+	switch {
+	case err != nil:
+		ps.AddAll("", err)
+	case len(data) > maxReply:
+		ps.Add("", "the reply is %d bytes long; the most is %d", len(data), maxReply)
 	}
 	return ps.Err()
 }

@@ -3,7 +3,9 @@ package parley
 import (
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -11,8 +13,8 @@ import (
 const eventStream = "text/event-stream"
 
 const (
-	// heartbeatEvery is how long a stream may be silent, or somebody on the way
-	// may take it for dead.
+	// heartbeatEvery is how long a stream may be silent once it is open, or
+	// somebody on the way may take it for dead.
 	heartbeatEvery = 15 * time.Second
 	// writeTimeout is how long a client may leave unread what is sent to it.
 	writeTimeout = 10 * time.Second
@@ -24,8 +26,9 @@ const (
 // answer with a status of its own.
 //
 // The id of an event says how much of which turn the client has seen, such as
-// "3-120": 120 bytes of turn 3. A client that comes back with it as
-// Last-Event-ID goes on from there.
+// "3-mh2wk3v0-120": 120 bytes of turn 3, which began at that time, because the
+// number of a turn that failed is given again. A client that comes back with it
+// as Last-Event-ID goes on from there.
 //
 // A nil answerStream is that of a client that wants the reply only.
 type answerStream struct {
@@ -35,20 +38,33 @@ type answerStream struct {
 	seen   string       // the Last-Event-ID of the request
 	beats  *time.Ticker // runs while the stream is open
 
-	seq  int // of the turn; 0 while that is not known
-	from int // how much of its text was sent, in bytes
+	turn string // how ids name the turn; empty while that is not known
+	from int    // how much of its text was sent, in bytes
 
 	event []byte // the last one, whose memory the next one takes
 }
 
 // newAnswerStream returns a stream for a request that asks for one, or nil.
 func newAnswerStream(w http.ResponseWriter, r *http.Request) *answerStream {
-	for _, accept := range r.Header["Accept"] {
-		if strings.Contains(accept, eventStream) {
-			return &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID")}
+	if !acceptsStream(r.Header) {
+		return nil
+	}
+	return &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID")}
+}
+
+// acceptsStream reports whether a request asks for events by name (RFC 9110,
+// section 12.5.1). How much it prefers them to JSON makes no difference: who
+// cannot read them does not name them.
+func acceptsStream(h http.Header) bool {
+	for _, line := range h["Accept"] {
+		for accept := range strings.SplitSeq(line, ",") {
+			mediaType, params, err := mime.ParseMediaType(accept)
+			if q, qErr := strconv.ParseFloat(params["q"], 64); err == nil && mediaType == eventStream && (qErr != nil || q > 0) {
+				return true
+			}
 		}
 	}
-	return nil
+	return false
 }
 
 // follow sends what there is of a preview, and returns what is closed when
@@ -60,7 +76,7 @@ func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
 	for {
 		turn, text, end, grown := p.since(s.from)
 		switch {
-		case s.seq == 0 && turn.Seq > 0:
+		case s.turn == "" && turn.Seq > 0:
 			if err := s.begin(turn); err != nil {
 				return nil, err
 			}
@@ -92,10 +108,11 @@ type errorEvent struct {
 
 // begin takes up the turn that is streamed.
 func (s *answerStream) begin(turn Record) error {
-	s.seq = turn.Seq
-	var seq, from int
-	if n, _ := fmt.Sscanf(s.seen, "%d-%d", &seq, &from); n == 2 && seq == turn.Seq && from > 0 {
-		s.from = from
+	s.turn = strconv.Itoa(turn.Seq) + "-" + strconv.FormatInt(turn.Began.UnixMilli(), 36)
+	if seen, ok := strings.CutPrefix(s.seen, s.turn+"-"); ok {
+		if from, err := strconv.ParseUint(seen, 10, 31); err == nil {
+			s.from = int(from)
+		}
 	}
 	if !s.prompt {
 		return nil
@@ -121,6 +138,7 @@ func (s *answerStream) end(reply Reply, err error) {
 	if s.beats != nil {
 		defer s.beats.Stop()
 	}
+	defer s.out.SetWriteDeadline(time.Now().Add(writeTimeout)) // for what net/http still writes
 	switch {
 	case err == nil:
 		s.send("reply", reply)
@@ -147,12 +165,15 @@ func (s *answerStream) send(event string, v any) error {
 		s.w.WriteHeader(http.StatusOK)
 	}
 	s.beats.Reset(heartbeatEvery)
-	s.event = fmt.Appendf(s.event[:0], "id: %d-%d\nevent: %s\ndata: %s\n\n", s.seq, s.from, event, data)
+	s.event = fmt.Appendf(s.event[:0], "id: %s-%d\nevent: %s\ndata: %s\n\n", s.turn, s.from, event, data)
 	return s.write(s.event)
 }
 
 func (s *answerStream) write(data []byte) error {
-	s.out.SetWriteDeadline(time.Now().Add(writeTimeout)) // where it cannot, the server's own holds
+	// Where there can be no deadline, the server's own holds. It is taken back
+	// afterwards: one that passes between two events resets a stream of HTTP/2.
+	s.out.SetWriteDeadline(time.Now().Add(writeTimeout))
+	defer s.out.SetWriteDeadline(time.Time{})
 	if _, err := s.w.Write(data); err != nil {
 		return err
 	}
@@ -174,10 +195,19 @@ func (c *Chat) serveStream(w http.ResponseWriter, r *http.Request) {
 		WriteError(w, err)
 		return
 	}
-	f := c.lanes.attach(c.sessions.key(Request{token: token}))
-	if f == nil {
+	f, err := c.lanes.attach(c.sessions.key(Request{token: token}))
+	switch {
+	case err != nil:
+		WriteError(w, err)
+		return
+	case f == nil:
 		w.Header()["Cache-Control"] = noStore
 		w.WriteHeader(http.StatusNoContent)
+		return
+	case r.Method == http.MethodHead:
+		c.lanes.leave(f)
+		w.Header()["Content-Type"] = []string{eventStream}
+		w.Header()["Cache-Control"] = noStore
 		return
 	}
 	s := &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID"), prompt: true}

@@ -84,12 +84,16 @@ func (w *watched) want(t *testing.T, when, events string) {
 	}
 }
 
-func delta(id, text string) string {
-	return fmt.Sprintf("id: %s\nevent: delta\ndata: {\"text\":%q}\n\n", id, text)
+// id names so many bytes of the first turn of a session that began with its
+// bubble, whose clock always starts at the same time.
+func id(bytes int) string { return fmt.Sprint("1-c2wfoqo0-", bytes) }
+
+func delta(bytes int, text string) string {
+	return event(bytes, "delta", fmt.Sprintf(`{"text":%q}`, text))
 }
 
-func final(id, event, data string) string {
-	return fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id, event, data)
+func event(bytes int, name, data string) string {
+	return fmt.Sprintf("id: %s\nevent: %s\ndata: %s\n\n", id(bytes), name, data)
 }
 
 func TestStreamComesAsItIsSaid(t *testing.T) {
@@ -97,9 +101,9 @@ func TestStreamComesAsItIsSaid(t *testing.T) {
 		h := newChat(t, parley.Config{Bot: &speaker{pieces: []string{"Hel", "lo"}, reply: "Hello!"}}).Handler()
 		w := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
 		time.Sleep(time.Second)
-		w.want(t, "after a second", delta("1-3", "Hel"))
+		w.want(t, "after a second", delta(3, "Hel"))
 		<-w.done
-		w.want(t, "at the end", delta("1-3", "Hel")+delta("1-5", "lo")+final("1-5", "reply", `{"output":"Hello!"}`))
+		w.want(t, "at the end", delta(3, "Hel")+delta(5, "lo")+event(5, "reply", `{"output":"Hello!"}`))
 		for name, value := range map[string]string{"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"} {
 			if got := w.Header().Get(name); got != value {
 				t.Errorf("%s is %q; want %q", name, got, value)
@@ -108,7 +112,7 @@ func TestStreamComesAsItIsSaid(t *testing.T) {
 		wantAnswer(t, "the same message without a stream", post(h, "/chat", hello, "Idempotency-Key", "k"), 200, `{"output":"Hello!"}`)
 		again := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
 		<-again.done
-		again.want(t, "once more", final("0-0", "reply", `{"output":"Hello!"}`))
+		again.want(t, "once more", event(0, "reply", `{"output":"Hello!"}`))
 	})
 }
 
@@ -116,7 +120,7 @@ func TestStreamOfABotThatAnswersInOnePiece(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch(newChat(t, parley.Config{Bot: parley.BotFunc(sayBack)}).Handler(), "POST", "/chat", hello)
 		<-w.done
-		w.want(t, "at the end", final("1-0", "reply", `{"output":"You said: Hello"}`))
+		w.want(t, "at the end", event(0, "reply", `{"output":"You said: Hello"}`))
 	})
 }
 
@@ -138,14 +142,14 @@ func TestErrorAfterTheFirstPieceIsAnEvent(t *testing.T) {
 		err  error
 		last string
 	}{
-		{"a bot that breaks", errors.New("broken"), final("1-2", "error", `{"status":500,"output":"I'm sorry, I'm experiencing technical difficulties. Please try again."}`)},
-		{"a provider that fails", &parley.Failure{Err: errors.New("cut")}, final("1-2", "reply", `{"output":"I'm having trouble processing your request. Please try again."}`)},
+		{"a bot that breaks", errors.New("broken"), event(2, "error", `{"status":500,"output":"I'm sorry, I'm experiencing technical difficulties. Please try again."}`)},
+		{"a provider that fails", &parley.Failure{Err: errors.New("cut")}, event(2, "reply", `{"output":"I'm having trouble processing your request. Please try again."}`)},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"He"}, err: test.err}}).Handler(), "POST", "/chat", hello)
 				<-w.done
-				w.want(t, "at the end", delta("1-2", "He")+test.last)
+				w.want(t, "at the end", delta(2, "He")+test.last)
 			})
 		})
 	}
@@ -155,7 +159,7 @@ func TestStreamSendsWholeCharacters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"a\xe2", "\x82", "\xac\xf0", "b"}, reply: "a€b"}}).Handler(), "POST", "/chat", hello)
 		<-w.done
-		w.want(t, "at the end", delta("1-1", "a")+delta("1-4", "€")+delta("1-6", "\uFFFDb")+final("1-6", "reply", `{"output":"a€b"}`))
+		w.want(t, "at the end", delta(1, "a")+delta(4, "€")+delta(6, "\uFFFDb")+event(6, "reply", `{"output":"a€b"}`))
 	})
 }
 
@@ -168,13 +172,13 @@ func TestAClientThatComesBackGoesOnWhereItWas(t *testing.T) {
 		first.leave()
 		<-first.done
 		time.Sleep(900 * time.Millisecond)
-		second := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", "1-4")
-		third := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", "7-4")
+		second := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", id(4))
+		third := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", "7-c2wfoqo0-4")
 		<-second.done
 		<-third.done
-		end := final("1-13", "reply", `{"output":"one two three"}`)
-		second.want(t, "with what it saw", delta("1-8", "two ")+delta("1-13", "three")+end)
-		third.want(t, "with what it saw of another turn", delta("1-4", "one ")+delta("1-8", "two ")+delta("1-13", "three")+end)
+		end := event(13, "reply", `{"output":"one two three"}`)
+		second.want(t, "with what it saw", delta(8, "two ")+delta(13, "three")+end)
+		third.want(t, "with what it saw of another turn", delta(4, "one ")+delta(8, "two ")+delta(13, "three")+end)
 		if !bot.cancelled.IsZero() {
 			t.Error("the bot was told to stop, though its client came back")
 		}
@@ -210,16 +214,16 @@ func TestAnotherWindowFollowsTheTurn(t *testing.T) {
 		began := time.Now().UTC().Format(time.RFC3339Nano)
 		asks := watch(v.handler, "POST", "/chat", `{"prompt":"Hello","session_id":null}`, "X-Parley-Session", v.token)
 		time.Sleep(1500 * time.Millisecond)
-		all, rest := follow(), follow("Last-Event-ID", "1-4")
+		all, rest := follow(), follow("Last-Event-ID", id(4))
 		asks.leave() // the turn goes on for the others
 		<-all.done
 		<-rest.done
-		prompt := func(id string) string {
-			return final(id, "prompt", fmt.Sprintf(`{"seq":1,"prompt":"Hello","time":%q}`, began))
+		prompt := func(bytes int) string {
+			return event(bytes, "prompt", fmt.Sprintf(`{"seq":1,"prompt":"Hello","time":%q}`, began))
 		}
-		end := delta("1-7", "two") + final("1-7", "reply", `{"output":"one two"}`)
-		all.want(t, "a window that saw nothing", prompt("1-0")+delta("1-4", "one ")+end)
-		rest.want(t, "a window that saw the beginning", prompt("1-4")+end)
+		end := delta(7, "two") + event(7, "reply", `{"output":"one two"}`)
+		all.want(t, "a window that saw nothing", prompt(0)+delta(4, "one ")+end)
+		rest.want(t, "a window that saw the beginning", prompt(4)+end)
 
 		for _, token := range []string{"", "v1.forged"} {
 			w := watch(v.handler, "GET", "/stream?session_id=s", "", "X-Parley-Session", token)
@@ -237,7 +241,7 @@ func TestASilentStreamIsKeptAlive(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		close(release)
 		<-w.done
-		w.want(t, "after half a minute", delta("1-13", "Let me think.")+":\n\n:\n\n"+final("1-13", "reply", `{"output":"Done."}`))
+		w.want(t, "after half a minute", delta(13, "Let me think.")+":\n\n:\n\n"+event(13, "reply", `{"output":"Done."}`))
 	})
 }
 
@@ -277,8 +281,7 @@ func TestOneTurnIsNotForEverybody(t *testing.T) {
 	})
 }
 
-// A client that reads nothing is given up, so that it holds no memory, and the
-// others of its turn are not slowed down.
+// A client that reads nothing is given up, so that it holds no memory.
 func TestAClientThatReadsNothingIsLeftBehind(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes the 10 s that a client is given; run without -short")
@@ -300,8 +303,8 @@ func TestAClientThatReadsNothingIsLeftBehind(t *testing.T) {
 	defer conn.Close()
 	conn.(*net.TCPConn).SetReadBuffer(4 << 10)
 	fmt.Fprintf(conn, "POST /chat HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(hello), hello)
-	if line, err := bufio.NewReaderSize(io.LimitReader(conn, 16), 16).ReadString('\n'); err == nil && !strings.Contains(line, "200") {
-		t.Fatalf("the stream begins with %q", line)
+	if line, err := bufio.NewReaderSize(io.LimitReader(conn, 64), 64).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Fatalf("the stream begins with %q, %v; want 200", line, err)
 	}
 	select {
 	case <-gone:
@@ -321,4 +324,130 @@ func (b floodBot) Reply(ctx context.Context, _ *parley.Turn, emit func(string)) 
 	<-ctx.Done()
 	close(b.gone)
 	return parley.Reply{}, ctx.Err()
+}
+
+// Over HTTP/2 a write deadline that passes between two events would reset the
+// stream.
+func TestASilentStreamLivesOverHTTP2(t *testing.T) {
+	if testing.Short() {
+		t.Skip("is silent for longer than a write may take; run without -short")
+	}
+	t.Parallel()
+	release := make(chan struct{})
+	server := httptest.NewUnstartedServer(newChat(t, parley.Config{Bot: emitThen{"Let me think.", release}}).Handler())
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	time.AfterFunc(11*time.Second, func() { close(release) })
+	r, err := http.NewRequestWithContext(t.Context(), "POST", server.URL+"/chat", strings.NewReader(hello))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "text/event-stream")
+	answer, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if answer.ProtoMajor != 2 || err != nil || !strings.HasSuffix(string(data), "event: reply\ndata: {\"output\":\"Done.\"}\n\n") {
+		t.Errorf("over HTTP/%d the stream ends with %q, %v; want the reply over HTTP/2", answer.ProtoMajor, data, err)
+	}
+}
+
+func TestWhoAsksForAStream(t *testing.T) {
+	for accept, want := range map[string]bool{
+		"text/event-stream": true, "application/json, text/event-stream": true, "Text/Event-Stream; q=0.5": true,
+		"text/event-stream;q=0": false, "*/*": false, "": false, "text/event-streams": false, "application/json": false,
+	} {
+		w := post(newChat(t, parley.Config{}).Handler(), "/chat", hello, "Accept", accept)
+		if got := w.Header().Get("Content-Type") == "text/event-stream"; got != want {
+			t.Errorf("with Accept %q, the answer streams: %t; want %t", accept, got, want)
+		}
+	}
+}
+
+// The number of a turn that failed is given again. Who saw a part of that one
+// has seen nothing of the next.
+func TestNobodyGoesOnInAnotherTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: []string{"Our sho"}, err: errors.New("broken")}
+		h := newChat(t, parley.Config{Bot: bot}).Handler()
+		first := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k")
+		<-first.done
+		bot.pieces, bot.err = []string{"Our hours are 9 to 5."}, nil
+		second := watch(h, "POST", "/chat", hello, "Idempotency-Key", "k", "Last-Event-ID", id(7))
+		<-second.done
+		synctest.Wait()
+		if got := second.Body.String(); !strings.Contains(got, `{"text":"Our hours are 9 to 5."}`) || strings.Contains(got, id(0)) {
+			t.Errorf("the client has\n%s\nwant all of the turn that took the place of the failed one", got)
+		}
+	})
+}
+
+func TestLastEventIDsThatAreWrong(t *testing.T) {
+	for _, seen := range []string{"1-c2wfoqo0--5", "1-c2wfoqo0-", "1-c2wfoqo0-x", "1-c2wfoqo0-99999999999999999999", "-", "1", "\x00"} {
+		t.Run(seen, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"Hello"}}}).Handler(), "POST", "/chat", hello, "Last-Event-ID", seen)
+				<-w.done
+				w.want(t, "at the end", delta(5, "Hello")+event(5, "reply", `{"output":"Hello"}`))
+			})
+		})
+	}
+	// One that says more than there is gets the reply.
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{"Hello"}}}).Handler(), "POST", "/chat", hello, "Last-Event-ID", id(1000))
+		<-w.done
+		w.want(t, "at the end", event(1000, "reply", `{"output":"Hello"}`))
+	})
+}
+
+// What a bot emits beyond the longest reply is not kept.
+func TestAPreviewIsNoLongerThanAReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mib := strings.Repeat("x", 1<<20)
+		w := watch(newChat(t, parley.Config{Bot: &speaker{pieces: []string{mib[1:], "ab", mib}, reply: "Hello"}}).Handler(), "POST", "/chat", hello)
+		<-w.done
+		w.want(t, "at the end", delta(1<<20-1, mib[1:])+delta(1<<20, "a")+event(1<<20, "reply", `{"output":"Hello"}`))
+	})
+}
+
+func TestAFollowerThatIsOneTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		v := newVisitor(t, parley.Config{Bot: emitThen{"Let me think.", release}})
+		asks := watch(v.handler, "POST", "/chat", `{"prompt":"Hello","session_id":null}`, "X-Parley-Session", v.token)
+		synctest.Wait()
+		for range 63 {
+			watch(v.handler, "GET", "/stream", "", "X-Parley-Session", v.token)
+		}
+		synctest.Wait()
+		if w := v.do("GET", "/stream", "", v.token); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("the 65th who waits for a turn gets %d; want 503", w.Code)
+		}
+		close(release)
+		<-asks.done
+	})
+}
+
+// HEAD says what GET would be, at once, and keeps no bot at work.
+func TestHeadOfAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: strings.Split("one two three four five", " ")}
+		v := newVisitor(t, parley.Config{Bot: bot})
+		asks := watch(v.handler, "POST", "/chat", `{"prompt":"Hello","session_id":null}`, "X-Parley-Session", v.token)
+		synctest.Wait()
+		began := time.Now()
+		if w := v.do("HEAD", "/stream", "", v.token); w.Code != 200 || w.Header().Get("Content-Type") != "text/event-stream" || time.Since(began) > 0 {
+			t.Errorf("HEAD is answered with %d %s after %v; want 200, text/event-stream, at once", w.Code, w.Header().Get("Content-Type"), time.Since(began))
+		}
+		asks.leave()
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		if bot.cancelled.IsZero() {
+			t.Error("the bot still works, though nobody reads what it says")
+		}
+	})
 }
