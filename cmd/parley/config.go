@@ -61,11 +61,18 @@ func (p *program) checkConfig(flags settingFlags, args []string) error {
 // checked says in one line what was found to be right.
 func checked(cfg *config.Config) string {
 	switch {
-	case cfg.ConfigFile == "":
+	case cfg.Sample && cfg.ConfigFile == "":
 		return fmt.Sprintf("The configuration is fine. There is no %s, so the sample rules answer.", config.DefaultFile)
 	case cfg.Sample:
 		return fmt.Sprintf("%s is fine: no rules, so the sample rules answer; %s.", cfg.ConfigFile, count(len(cfg.Forms), "form"))
 	}
-	parts := []string{count(cfg.RuleCount(), "rule"), count(len(cfg.Forms), "form"), count(cfg.TestCount(), "test") + " passed"}
-	return cfg.ConfigFile + " is fine: " + strings.Join(parts, ", ") + "."
+	said := "The configuration is fine."
+	if cfg.ConfigFile != "" {
+		parts := []string{count(cfg.RuleCount(), "rule"), count(len(cfg.Forms), "form"), count(cfg.TestCount(), "test") + " passed"}
+		said = cfg.ConfigFile + " is fine: " + strings.Join(parts, ", ") + "."
+	}
+	if cfg.AsksServices() {
+		said += " Answers come from " + botLine(cfg) + "."
+	}
+	return said
 }

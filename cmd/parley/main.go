@@ -50,6 +50,7 @@ func (p *program) commands() []command {
 		p.serveCommand(),
 		p.configCommand(),
 		p.configCheckCommand(),
+		p.botTestCommand(),
 		p.submissionsListCommand(),
 		p.submissionsExportCommand(),
 		p.versionCommand(),

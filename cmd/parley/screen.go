@@ -23,6 +23,11 @@ func screen(cfg *config.Config, addr net.Addr) string {
 		row("page", url+"/ to try it in a browser")
 	}
 	row("bot", botLine(cfg))
+	for _, name := range cfg.Chain {
+		if service, ok := cfg.Service(name); ok {
+			row("", serviceLine(cfg, service))
+		}
+	}
 	row("data", dataLine(cfg))
 	if len(cfg.AllowedOrigins) == 0 {
 		row("sites", "pages on this computer; add yours with ALLOWED_ORIGINS=https://example.com")
@@ -60,11 +65,44 @@ func reach(host string) string {
 func botLine(cfg *config.Config) string {
 	switch {
 	case !cfg.Sample:
-		return count(cfg.RuleCount(), "rule") + " from " + cfg.ConfigFile
+		rules := count(cfg.RuleCount(), "rule") + " from " + cfg.ConfigFile
+		return answerLine(cfg, rules, func(s config.Service) string { return s.Name })
 	case cfg.ConfigFile != "":
 		return "sample rules, because " + cfg.ConfigFile + " has none"
 	}
 	return "sample rules; write your own in " + config.DefaultFile
+}
+
+// answerLine says which bots answer, in their order. The default reply behind
+// rules alone goes without saying.
+func answerLine(cfg *config.Config, rules string, describe func(config.Service) string) string {
+	var bots []string
+	for _, name := range cfg.Chain {
+		service, isService := cfg.Service(name)
+		switch {
+		case isService:
+			bots = append(bots, describe(service))
+		case name == config.RulesBot:
+			bots = append(bots, rules)
+		case cfg.AsksServices() || len(cfg.Chain) == 1:
+			bots = append(bots, "the default reply")
+		}
+	}
+	return strings.Join(bots, ", then ")
+}
+
+// serviceLine says whom a service asks, and with what: "openai: gpt-5.4-mini at
+// api.openai.com, key from environment variable OPENAI_API_KEY".
+func serviceLine(cfg *config.Config, s config.Service) string {
+	line := s.Name + ": "
+	if _, model := s.Asks(&cfg.Settings); model != "" {
+		line += model + " at "
+	}
+	line += cfg.HostOf(s)
+	if origin := cfg.KeyOrigin(s); origin != "" {
+		line += ", key from " + origin
+	}
+	return line
 }
 
 func dataLine(cfg *config.Config) string {
@@ -87,14 +125,11 @@ func notes(cfg *config.Config) []string {
 	if cfg.Sample && cfg.NodeEnv == "production" {
 		notes = append(notes, "the sample rules answer your visitors")
 	}
-	if !cfg.OpenAIAPIKey.IsZero() {
-		notes = append(notes, "OPENAI_API_KEY is set, and this version does not use it yet: rules answer")
-	}
 	if cfg.CSRFRequired {
 		notes = append(notes, "CSRF_REQUIRED is on: messages and forms need a token from /csrf-token in X-CSRFToken")
 	}
 	if n := len(cfg.Warnings); n > 0 {
-		notes = append(notes, count(n, "warning")+" about "+cfg.ConfigFile+"; run: parley config check")
+		notes = append(notes, count(n, "warning")+" about the configuration; run: parley config check")
 	}
 	return notes
 }

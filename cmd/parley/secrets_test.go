@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/http/httputil"
 	"os"
 	"os/exec"
@@ -19,6 +20,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -192,7 +194,7 @@ var places = []place{
 	{"parley.yaml", func(t *testing.T, dir string, secrets map[string]string) (env, args []string) {
 		var file strings.Builder
 		for name, secret := range secrets {
-			fmt.Fprintf(&file, "%s: %s\n", strings.ToLower(name), secret)
+			fmt.Fprintf(&file, "%s: %q\n", strings.ToLower(name), secret)
 		}
 		writeFile(t, dir, "parley.yaml", file.String())
 		return nil, nil
@@ -216,7 +218,29 @@ func (a *aviary) hatch() map[string]string {
 		}
 	}
 	values["CSRF_SECRET"] += "," + a.secrets.add("CSRF_SECRET before")
+	values["RELAY_SECRET"] = "whsec_" + values["RELAY_SECRET"] + strings.Repeat("A", -len(values["RELAY_SECRET"])&3)
+	for name, value := range values {
+		if strings.HasSuffix(name, "_HEADERS") {
+			values[name] = "X-Canary: " + value
+		}
+	}
 	return values
+}
+
+// betrayer is a provider and a backend that says every secret it is sent, in
+// failures of all kinds. It returns the settings that have it asked.
+func betrayer(t *testing.T) []string {
+	calls := atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		said, _ := json.Marshal(fmt.Sprint(r.Header))
+		status := []int{401, 403, 404, 400, 200, 302}[calls.Add(1)%6]
+		w.Header().Set("Location", "/?"+r.Header.Get("X-Canary"))
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		fmt.Fprintf(w, `{"error": {"message": %s, "type": "invalid_request_error"}}`, said)
+	}))
+	t.Cleanup(server.Close)
+	return []string{"OPENAI_BASE_URL=" + server.URL, "ANTHROPIC_BASE_URL=" + server.URL, "RELAY_URL=" + server.URL}
 }
 
 // TestSecretsStayInside runs the real server with canaries in every secret,
@@ -236,6 +260,7 @@ func TestSecretsStayInside(t *testing.T) {
 			secrets := a.hatch()
 			env, args := p.put(t, dir, secrets)
 			env = append(env, "LOG_FILE=parley.log", "LOG_LEVEL=debug", fmt.Sprint("LOG_PROMPTS=", prompts), "ALLOWED_ORIGINS="+shop, "RATE_LIMIT=60")
+			env = append(env, betrayer(t)...)
 			s := start(t, dir, env, args...)
 			a.pester(s)
 			if i == 0 || !testing.Short() {
@@ -244,6 +269,9 @@ func TestSecretsStayInside(t *testing.T) {
 			a.searchDatabase(dir, "while the server runs")
 			_, _, log := s.stop(signals[i])
 			a.searchLog("standard output", strings.Join(log, "\n"), prompts)
+			if said := strings.Count(strings.Join(log, "\n"), `"a bot failed"`); said < 3 {
+				t.Errorf("%d failures of services are logged; want those of three, or nothing was searched", said)
+			}
 			a.search("standard error", s.screen+<-s.errors, a.secrets, a.sent, a.said, a.given, a.names)
 			file, err := os.ReadFile(filepath.Join(dir, "parley.log"))
 			if err != nil {
@@ -418,10 +446,11 @@ func (a *aviary) runCommands(dir string, env, flags []string) {
 		{"serve", "--csrf-secret", a.secrets["CSRF_SECRET"]},
 		{"serve", "--openai-api-key=" + a.secrets["OPENAI_API_KEY"]},
 		{"config", "check", "--max-prompt", "0"},
+		{"bot", "test"}, // every service fails, and says why
 		{"submissions", "list"}, {"submissions", "export"}, {"submissions", "export", "--format", "json"},
 	} {
 		all := args
-		if args[0] == "serve" || (len(args) > 1 && args[1] == "check" && args[0] == "config") {
+		if args[0] == "serve" || args[0] == "bot" || (len(args) > 1 && args[1] == "check" && args[0] == "config") {
 			all = append(slices.Clone(args), flags...)
 		}
 		cmd := exec.CommandContext(a.t.Context(), "parley", all...)
@@ -496,7 +525,8 @@ func TestSecretsStayOutOfEveryAnswer(t *testing.T) {
 	for name, secret := range a.hatch() {
 		settings = append(settings, name+"="+secret)
 	}
-	servers := crawledServers(t, settings...)
+	// The crawl's own bot answers, and no service: see TestSecretsStayInside.
+	servers := crawledServers(t, append(settings, "BOTS=rules,text")...)
 	usual := map[string]string{
 		"Authorization": "Bearer " + a.sent.add("authorization"), "Cookie": "id=" + a.sent.add("cookie"), "Referer": shop + "?t=" + a.sent.add("referer"),
 		"X-Api-Key": a.sent.add("API key"), "Origin": shop,
@@ -576,6 +606,21 @@ func TestSecretsStayOutOfProblems(t *testing.T) {
 			{file: "port: x # " + s.Name + ": " + long},
 			{file: "rules: [{any: x, reply: y, " + s.Name + ": " + long + "}]"},
 			{file: "csrf_secret: " + short},
+			{env: "OPENAI_API_KEY=" + short + " " + long},
+			{env: "OPENAI_HEADERS=" + long},
+			{env: "OPENAI_HEADERS=X-A: b, " + long},
+			{env: "OPENAI_API_KEY=sk|OPENAI_HEADERS=" + long + " " + long + ": x"},
+			{env: "OPENAI_API_KEY=sk|OPENAI_HEADERS=Host: " + long},
+			{env: "OPENAI_API_KEY=sk|OPENAI_HEADERS=X-A: " + long + "\x01"},
+			{env: "RELAY_URL=https://bot.example.com|RELAY_SECRET=" + long},
+			{env: "RELAY_URL=https://bot.example.com|RELAY_HEADERS=Authorization=" + long},
+			{env: "RELAY_URL=https://me:" + long + "@bot.example.com"},
+			{env: "RELAY_URL=ftp://bot.example.com/" + long},
+			{env: "OPENAI_BASE_URL=https://me:" + long + "@llm.example.com"},
+			{file: "relay_headers: |\n  Authorization " + long + "\n  X-A: b"},
+			{file: "openai_api_key: sk\nopenai_headers: \"Host: " + long + "\""},
+			{file: "relay_url: https://bot.example.com\nrelay_secret: " + long},
+			{file: "openai_base_url: https://me:" + long + "@llm.example.com"},
 			{file: "database_url: postgres://me:" + long + "@localhost/chat"},
 			{file: "public_url: https://me:" + long + "@chat.example.com"},
 			{file: "allowed_origins: [https://me:" + long + "@example.com]"},

@@ -194,12 +194,12 @@ func TestServeTellsWhatIsRelaxed(t *testing.T) {
 	s := start(t, dir, []string{"HOST=", "ALLOWED_ORIGINS=*", "OPENAI_API_KEY=sk-5ec4e7", "NODE_ENV=production"}, "--database-url", "memory:")
 	for _, want := range []string{
 		"/chat (on every network interface)\n",
-		"bot      1 rule from parley.yaml\n",
+		"bot      1 rule from parley.yaml, then openai\n",
 		"data     in memory\n",
 		"caution  DATABASE_URL=memory: (flag --database-url): conversations and filled-in forms are lost",
 		"caution  ALLOWED_ORIGINS=* (environment variable ALLOWED_ORIGINS): every website may use this chat\n",
 		"caution  SESSION_BINDING=off (parley.yaml:1): whoever guesses",
-		"note     OPENAI_API_KEY is set, and this version does not use it yet: rules answer\n",
+		"         openai: gpt-5.4-mini at api.openai.com, key from environment variable OPENAI_API_KEY\n",
 	} {
 		if !strings.Contains(s.screen, want) {
 			t.Errorf("the screen lacks %q:\n%s", want, s.screen)

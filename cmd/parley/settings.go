@@ -38,9 +38,10 @@ func (f settingFlag) IsBoolFlag() bool { return f.setting.IsSwitch() }
 // load reads the configuration.
 func (p *program) load(flags settingFlags) (*config.Config, error) {
 	return config.Load(config.Sources{
-		Flags:   flags,
-		Environ: p.environ,
-		Stores:  storeSchemes(),
-		Sample:  site.SampleYAML,
+		Flags:    flags,
+		Environ:  p.environ,
+		Stores:   storeSchemes(),
+		Services: services,
+		Sample:   site.SampleYAML,
 	})
 }

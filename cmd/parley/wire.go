@@ -39,14 +39,19 @@ var stores = []struct {
 	},
 }
 
+// services are the bots that ask somebody else. BOTS changes their order.
+var services = []config.Service{
+	relayService(),
+	openaiService(),
+	anthropicService(),
+}
+
 // wire makes the chat and the handler of everything that the server answers.
 func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Chat, http.Handler, error) {
-	// The bots, the first of which that has an answer gives it.
-	answers := bot.FirstOf(
-		cfg.Rules,
-		cfg.Default,
-	)
-
+	answers, err := answerers(cfg, log)
+	if err != nil {
+		return nil, nil, err
+	}
 	csrf, err := middleware.NewCSRF(cfg.CSRFRequired, cfg.CSRFSecrets()...)
 	if err != nil {
 		return nil, nil, err
@@ -113,6 +118,34 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	return chat, handler, nil
 }
 
+// answerers makes the chain of bots, the first of which that has an answer
+// gives it.
+func answerers(cfg *config.Config, log *slog.Logger) (parley.Bot, error) {
+	var chain []parley.Bot
+	for _, name := range cfg.Chain {
+		switch name {
+		case config.RulesBot:
+			chain = append(chain, cfg.Rules)
+		case config.TextBot:
+			chain = append(chain, cfg.Default)
+		default:
+			service, _ := cfg.Service(name) // which was checked
+			guard, err := bot.NewGuard(bot.GuardConfig{
+				Name:      name,
+				Bot:       service.Bot,
+				FirstText: cfg.FirstTokenTimeout,
+				Answer:    cfg.BotTimeout,
+				Logger:    log,
+			})
+			if err != nil {
+				return nil, err
+			}
+			chain = append(chain, guard)
+		}
+	}
+	return bot.FirstOf(chain...), nil
+}
+
 // around puts middleware around a handler, the first outermost.
 func around(h http.Handler, middleware ...func(http.Handler) http.Handler) http.Handler {
 	for _, m := range slices.Backward(middleware) {
@@ -154,7 +187,7 @@ func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.H
 			switch r.URL.Path {
 			case "/chat":
 				chat.ServeHTTP(w, r)
-			case "/session", "/history":
+			case "/session", "/history", "/stream":
 				sessions.ServeHTTP(w, r)
 			default:
 				forms.ServeHTTP(w, r)
@@ -164,11 +197,17 @@ func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.H
 }
 
 // botName is what the page says of who answers; nothing means the sample rules.
+// Everybody can read it, so it names no host.
 func botName(cfg *config.Config) string {
 	if cfg.Sample {
 		return ""
 	}
-	return count(cfg.RuleCount(), "rule")
+	return answerLine(cfg, count(cfg.RuleCount(), "rule"), func(s config.Service) string {
+		if _, model := s.Asks(&cfg.Settings); model != "" {
+			return fmt.Sprintf("%s (%s)", s.Name, model)
+		}
+		return s.Name
+	})
 }
 
 // storeSchemes returns what DATABASE_URL can begin with.

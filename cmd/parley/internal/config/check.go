@@ -26,8 +26,12 @@ func (l *loader) check(file *script) {
 	l.checkRetention()
 	l.checkEngine(file)
 	l.checkGuards()
+	l.checkTimeouts()
+	l.checkServices()
+	l.checkChain(file)
+	l.warnServices(file)
 	answers := file
-	if len(file.Rules) == 0 && len(file.Default) == 0 {
+	if len(file.Rules) == 0 && len(file.Default) == 0 && !l.config.AsksServices() {
 		answers = l.sample()
 	}
 	l.config.script = answers
@@ -39,6 +43,7 @@ func (l *loader) check(file *script) {
 	l.checkRules(answers)
 	l.checkTests(answers)
 	l.warn(answers)
+	l.config.Warnings = l.config.Warnings.sorted()
 }
 
 func (l *loader) checkDatabase() {
@@ -72,6 +77,18 @@ func (l *loader) checkRetention() {
 	default:
 		l.fail(c.origins["session_ttl"], "session_ttl", "%s is longer than conversations are kept, %s (RETENTION); make RETENTION at least as long", remembered, kept)
 	}
+}
+
+// checkTimeouts refuses times that are over before the ones within them.
+func (l *loader) checkTimeouts() {
+	c := l.config
+	nest := func(name string, inner time.Duration, around string, outer time.Duration) {
+		if inner >= outer {
+			l.fail(c.origins[name], name, "%s is not shorter than %s, %s; make it shorter", Format(inner), around, Format(outer))
+		}
+	}
+	nest("bot_timeout", c.BotTimeout, "ANSWER_TIMEOUT", c.AnswerTimeout)
+	nest("first_token_timeout", c.FirstTokenTimeout, "BOT_TIMEOUT", c.BotTimeout)
 }
 
 // checkEngine has the engine itself check what is passed on to it.

@@ -22,6 +22,11 @@ type Config struct {
 	Rules *bot.Rules
 	// Default answers where no rule matches.
 	Default parley.Bot
+	// Chain names the bots that answer, in the order in which they are asked:
+	// "rules", "text", or the name of a service.
+	Chain []string
+	// Services are those that are set up, whether or not Chain has them.
+	Services []Service
 	// Sample is whether the sample rules answer, because the file has none.
 	Sample bool
 	// Forms are the forms of the file.
@@ -41,6 +46,12 @@ func (c *Config) derive() {
 	}
 	if scheme, _ := c.Database(); scheme == "memory" && !c.isSet("retention") {
 		c.Retention = max(c.SessionTTL, 24*time.Hour) // an idempotency key lives a day
+	}
+	if !c.isSet("bot_timeout") {
+		c.BotTimeout = min(c.BotTimeout, c.AnswerTimeout*3/4)
+	}
+	if !c.isSet("first_token_timeout") {
+		c.FirstTokenTimeout = min(c.FirstTokenTimeout, c.BotTimeout/3)
 	}
 }
 

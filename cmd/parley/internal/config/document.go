@@ -148,7 +148,7 @@ func excerpt(line, column int, content string) string {
 
 var (
 	// secretKey finds the key of something that must not be shown.
-	secretKey = regexp.MustCompile(`(?i)(api[_-]?key|secret|password|token)["']?\s*:`)
+	secretKey = regexp.MustCompile(`(?i)(api[_-]?key|secret|password|token|headers)["']?\s*:`)
 	// userInfo finds a name and password in a URL.
 	userInfo = regexp.MustCompile(`://[^/@\s]*@`)
 )

@@ -13,7 +13,10 @@ type Sources struct {
 	Flags   map[string]string // what was given on the command line, by the flag's name
 	Environ []string          // as [os.Environ] returns it
 	Stores  []string          // the schemes that DATABASE_URL can have
-	Sample  []byte            // the file whose rules answer where there are none
+	// Services are the bots that ask somebody else, in the order in which they are
+	// asked where BOTS says nothing.
+	Services []Service
+	Sample   []byte // the file whose rules answer where there are none
 }
 
 // loader gathers problems while the layers are read.
@@ -62,11 +65,14 @@ func (l *loader) apply(layer layer) {
 
 // fail reports a problem with a value that was written at an origin.
 func (l *loader) fail(at Origin, path, reason string, args ...any) {
-	p := Problem{Where: at.Where, Reason: fmt.Sprintf(reason, args...)}
+	l.problems = append(l.problems, l.problem(at, path, fmt.Sprintf(reason, args...)))
+}
+
+func (l *loader) problem(at Origin, path, reason string) Problem {
 	if at.node != nil {
-		p = l.config.file.problem(at.node, path, p.Reason)
+		return l.config.file.problem(at.node, path, reason)
 	}
-	l.problems = append(l.problems, p)
+	return Problem{Where: at.Where, Reason: reason}
 }
 
 // secret returns a secret of a layer, read from the file that the layer names

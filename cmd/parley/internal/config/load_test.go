@@ -67,6 +67,8 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 		DatabaseURL: "sqlite:parley.db", Retention: 30 * 24 * time.Hour,
 		SessionTTL: time.Hour, SessionBinding: "on", MaxPrompt: 1000,
 		AnswerTimeout: time.Minute, MaxTurns: 4096,
+		BotTimeout: 45 * time.Second, FirstTokenTimeout: 15 * time.Second,
+		HistoryTurns: 10, HistoryTokens: 2000, RelayFormat: "parley",
 		RateLimit: 100, RateLimitForms: 20, RateLimitWindow: 15 * time.Minute,
 		SecurityHeaders: true, Compression: true,
 		AccessLog: true, LogLevel: "info", LogPrompts: true,
@@ -129,6 +131,11 @@ func TestValues(t *testing.T) {
 		{"DATABASE_URL=sqlite:///var/lib/chat.db", "database_url: sqlite:///var/lib/chat.db", database, "sqlite /var/lib/chat.db"},
 		{"DATABASE_URL=sqlite:data/chat.db", "database_url: sqlite:data/chat.db", database, "sqlite data/chat.db"},
 		{"DATABASE_URL=memory:", `database_url: "memory:"`, database, "memory "},
+		{"BOTS=rules, text", "bots: [rules, text]", func(c *config.Config) any { return strings.Join(c.Chain, " ") }, "rules text"},
+		{"TEMPERATURE=0", "temperature: 0", func(c *config.Config) any { return *c.Temperature }, 0.0},
+		{"TEMPERATURE=0.5", "temperature: .5", func(c *config.Config) any { return *c.Temperature }, 0.5},
+		{"OPENAI_HEADERS=x-a: b:c, X-D:e,", "openai_headers: \"X-A: b:c, X-D: e\"", headers, "map[X-A:b:c X-D:e]"},
+		{"OPENAI_HEADERS=X-A: b, c\nX-D: e", "openai_headers: |\n  X-A: b, c\n\n  X-D: e", headers, "map[X-A:b, c X-D:e]"},
 		{"OPENAI_API_KEY=sk-1", "openai_api_key: sk-1", func(c *config.Config) any { return c.OpenAIAPIKey.Reveal() }, "sk-1"},
 	} {
 		t.Run(tc.env, func(t *testing.T) {
@@ -146,6 +153,29 @@ func TestValues(t *testing.T) {
 func database(c *config.Config) any {
 	scheme, location := c.Database()
 	return scheme + " " + location
+}
+
+func headers(c *config.Config) any { return fmt.Sprint(c.OpenAIHeaders.Map()) }
+
+func TestTimesOfBotsFollowFromTheTurns(t *testing.T) {
+	for name, tc := range map[string]struct {
+		environ      []string
+		first, whole time.Duration
+	}{
+		"usual":                   {nil, 15 * time.Second, 45 * time.Second},
+		"a short turn":            {[]string{"ANSWER_TIMEOUT=20s"}, 5 * time.Second, 15 * time.Second},
+		"a long turn":             {[]string{"ANSWER_TIMEOUT=70s"}, 15 * time.Second, 45 * time.Second},
+		"a short answer of a bot": {[]string{"BOT_TIMEOUT=6s"}, 2 * time.Second, 6 * time.Second},
+		"all of them said":        {[]string{"ANSWER_TIMEOUT=10s", "BOT_TIMEOUT=9s", "FIRST_TOKEN_TIMEOUT=8s"}, 8 * time.Second, 9 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inDir(t, nil)
+			cfg := mustLoad(t, config.Sources{Environ: tc.environ})
+			if cfg.FirstTokenTimeout != tc.first || cfg.BotTimeout != tc.whole {
+				t.Errorf("the first text has %v and an answer %v; want %v and %v", cfg.FirstTokenTimeout, cfg.BotTimeout, tc.first, tc.whole)
+			}
+		})
+	}
 }
 
 func TestSettingsFollowFromOthers(t *testing.T) {

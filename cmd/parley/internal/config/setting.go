@@ -51,7 +51,7 @@ func declare() []Setting {
 			Default: tag("default"),
 			Min:     tag("min"),
 			Max:     tag("max"),
-			Secret:  field.Type == reflect.TypeFor[Secret](),
+			Secret:  field.Type == reflect.TypeFor[Secret]() || field.Type == reflect.TypeFor[Headers](),
 			example: tag("example"),
 			index:   i,
 			typ:     field.Type,
@@ -90,7 +90,7 @@ func (s Setting) Values() string {
 		return "list"
 	case s.IsSwitch():
 		return "true or false"
-	case s.typ == reflect.TypeFor[int]():
+	case s.isNumber():
 		kind = "number"
 	case s.typ == reflect.TypeFor[time.Duration]():
 		kind = "duration"
@@ -105,6 +105,10 @@ func (s Setting) Values() string {
 }
 
 func (s Setting) isList() bool { return s.typ == reflect.TypeFor[[]string]() }
+
+func (s Setting) isNumber() bool {
+	return s.typ == reflect.TypeFor[int]() || s.typ == reflect.TypeFor[*float64]()
+}
 
 // inFile reports whether the setting can stand in the configuration file. What
 // names that file cannot.
@@ -130,7 +134,7 @@ func (s Setting) Usage() string {
 		value = " FILE"
 	case len(s.Choices) > 0:
 		value = " " + strings.Join(s.Choices, "|")
-	case s.typ == reflect.TypeFor[int]():
+	case s.isNumber():
 		value = " NUMBER"
 	case s.typ == reflect.TypeFor[bool]():
 		value = "[=false]"

@@ -19,6 +19,8 @@ func (s Setting) parse(texts []string) (value reflect.Value, reason, instead str
 	switch s.typ {
 	case reflect.TypeFor[int]():
 		v, reason = parseInt(text)
+	case reflect.TypeFor[*float64]():
+		v, reason = parseFloat(text)
 	case reflect.TypeFor[bool]():
 		v, reason = parseBool(text)
 	case reflect.TypeFor[time.Duration]():
@@ -27,6 +29,8 @@ func (s Setting) parse(texts []string) (value reflect.Value, reason, instead str
 		v = parseList(texts)
 	case reflect.TypeFor[Secret]():
 		v = Secret{text}
+	case reflect.TypeFor[Headers]():
+		v, reason = parseHeaders(text)
 	default:
 		v = text
 	}
@@ -55,20 +59,23 @@ func (s Setting) checkRange(v any) (reason, instead string) {
 }
 
 // bound parses a limit of the declaration.
-func (s Setting) bound(text string) int64 {
+func (s Setting) bound(text string) float64 {
 	if s.typ == reflect.TypeFor[time.Duration]() {
 		d, _, _ := parseDuration(text)
-		return int64(d)
+		return float64(d)
 	}
-	n, _ := parseInt(text)
-	return int64(n)
+	n, _ := parseFloat(text)
+	return *n
 }
 
-func number(v any) int64 {
-	if d, ok := v.(time.Duration); ok {
-		return int64(d)
+func number(v any) float64 {
+	switch v := v.(type) {
+	case time.Duration:
+		return float64(v)
+	case *float64:
+		return *v
 	}
-	return int64(v.(int))
+	return float64(v.(int))
 }
 
 func parseInt(text string) (n int, reason string) {
@@ -77,6 +84,15 @@ func parseInt(text string) (n int, reason string) {
 		return 0, fmt.Sprintf("%q is not a whole number", text)
 	}
 	return n, ""
+}
+
+// parseFloat returns a pointer, because no value and 0 are two things.
+func parseFloat(text string) (f *float64, reason string) {
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	if err != nil || math.IsNaN(n) {
+		return nil, fmt.Sprintf("%q is not a number", text)
+	}
+	return &n, ""
 }
 
 func parseBool(text string) (b bool, reason string) {
@@ -135,6 +151,11 @@ func Format(v any) string {
 		return formatDuration(v)
 	case []string:
 		return strings.Join(v, ",")
+	case *float64:
+		if v == nil {
+			return ""
+		}
+		return fmt.Sprint(*v)
 	}
 	return fmt.Sprint(v)
 }

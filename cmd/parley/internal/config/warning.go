@@ -9,7 +9,7 @@ import (
 	"github.com/parley-chat/parley"
 )
 
-// A Risk is a setting whose value relaxes something.
+// A Risk is a setting whose value relaxes something, or gives something away.
 type Risk struct {
 	Setting     string // "SESSION_BINDING=off"
 	Origin      string // "parley.yaml:3:18"
@@ -26,6 +26,11 @@ func (c *Config) Risks() []Risk {
 		value := c.value(s)
 		if slices.Contains(strings.Split(value, ","), s.risk) {
 			risks = append(risks, Risk{s.Env + "=" + value, c.Origin(s.Name), s.consequence})
+		}
+	}
+	for _, s := range c.Services {
+		if risk, ok := c.eavesdropping(s); ok {
+			risks = append(risks, risk)
 		}
 	}
 	return risks
@@ -50,7 +55,6 @@ func (l *loader) warn(s *script) {
 	if l.config.Rules != nil && len(s.Rules) <= 1000 { // the work grows with the square
 		l.warnHidden(s)
 	}
-	l.config.Warnings = l.config.Warnings.sorted()
 }
 
 func (l *loader) warning(s *script, path, reason string, args ...any) {

@@ -12,7 +12,7 @@ import (
 // Options say what the page tells about this server. It is shown to everybody
 // who opens the page.
 type Options struct {
-	// Bot names who answers, as in "OpenAI gpt-5-mini". Empty means that the
+	// Bot names who answers, as in "2 rules, then openai (gpt-5.4-mini)". Empty means that the
 	// sample rules do: the page then offers prompts they know and says how to
 	// replace them.
 	Bot string
