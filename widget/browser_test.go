@@ -236,7 +236,11 @@ func TestWidget(t *testing.T) {
 
 	t.Run("another visitor never sees the one before", func(t *testing.T) {
 		_, p := start(t, script)
-		p.run(`await chat.open(); await chat.send("I am nobody"); $("textarea").value = "secret"; chat.identify("ada")`)
+		p.run(`await chat.open(); await chat.send("I am somebody"); $("textarea").value = "secret"; chat.identify("carl")`)
+		p.do(chromedp.Reload())
+		p.wait(`$$(".turn").length === 1`) // whom we know by name now
+		is(p, `text(".me")`, []string{"You:\nI am somebody"})
+		p.run(`chat.identify("ada")`)
 		p.wait(`$$(".turn").length === 0`)
 		is(p, `$("textarea").value`, "")
 		p.run(`await chat.send("I am Ada")`)
@@ -249,7 +253,7 @@ func TestWidget(t *testing.T) {
 		p.do(chromedp.Reload())
 		p.wait(`$$(".turn").length === 1`)
 		is(p, `text(".me")`, []string{"You:\nI am Bob"})
-		is(p, `JSON.stringify({...localStorage, ...sessionStorage}).match(/nobody|Ada|secret/)`, any(nil))
+		is(p, `JSON.stringify({...localStorage, ...sessionStorage}).match(/somebody|carl|Ada|secret/)`, any(nil))
 		p.run(`chat.reset()`)
 		p.wait(`$$(".turn").length === 0`)
 	})
@@ -482,6 +486,12 @@ func TestWidget(t *testing.T) {
 		is(p, `$$(".turn a").map((a) => a.href)`, []string{"http://example.com/c"})
 		is(p, `$$(".turn :is(img, b)").length`, 0)
 		is(p, `$(".article").innerText`, "<b>t</b>\nd")
+		s.only("/chat", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, `{"content":"Two:","content_type":"card","content_attributes":{"cards":{"cards":[
+				{"title":"a","description":"d","image":"data:,","link":"javascript:alert(1)"},{"title":"b","description":"d","image":"data:,","link":"/b"}]}}}`)
+		})
+		p.run(`await chat.send("cards")`)
+		is(p, `$$(".card").map((card) => [...card.querySelectorAll(".more")].map((n) => n.localName))`, [][]string{{}, {"a"}})
 	})
 
 	t.Run("long histories come in pieces", func(t *testing.T) {

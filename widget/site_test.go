@@ -119,6 +119,8 @@ func answer(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
 		}
 	case "long":
 		return parley.Text(strings.Repeat("A paragraph of a long answer, which nobody reads from its end.\n\n", 60)), nil
+	case "huge":
+		return parley.Text(strings.Repeat("**x** ", 40000)), nil
 	case "articles":
 		return parley.Reply{Text: "These may help:", Content: &articles}, nil
 	case "cards":

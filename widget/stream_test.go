@@ -101,6 +101,7 @@ func TestStream(t *testing.T) {
 			new MutationObserver(() => read.push($("[role=status]").textContent)).observe($("[role=status]"), {childList: true, characterData: true, subtree: true})`)
 		p.wait(`$(".bot:not(.typing) strong")?.textContent === "Zoë"`)
 		is(p, last, "Hello Zoë and\u2028Li")
+		p.wait(`$(".bot i").parentElement === $(".bot:not(.typing) strong").parentElement`) // where the text goes on
 		is(p, `[$(".turn").ariaBusy, $$(".typing").length, $(".log").ariaLive, heard.length]`, []any{"true", 0, "off", 0})
 		close(more)
 		p.wait(last + `.endsWith("Lisa")`)

@@ -43,9 +43,9 @@ class Window implements Chat {
     );
     if (!inline) this.#dialog = this.#frame as HTMLDialogElement;
     this.#listen();
+    this.update();
     host.root.adoptedStyleSheets.push(sheet(css));
     host.root.append(this.#frame);
-    this.update();
   }
 
   show(focus: boolean): void {
@@ -167,7 +167,7 @@ class Window implements Chat {
     const dialog = this.#dialog;
     if (!dialog) return;
     const { small } = this.#host;
-    if (dialog.classList.contains("small") !== small) dialog.close();
+    if (dialog.matches(".small") !== small) dialog.close();
     dialog.classList.toggle("small", small);
     if (small && !dialog.open) dialog.showModal();
     dialog.open = true;

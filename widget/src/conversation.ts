@@ -71,13 +71,18 @@ export class Conversation {
       if (store.shared.token && !this.waiting) this.#queue = this.#answer({ key: "", prompt: "", time: 0 });
     } finally {
       for (const turn of this.turns) if (!turn.reply && !turn.failure) this.#send(turn);
+      // What no answer came to waits for the line to be back.
+      const online = () => {
+        for (const turn of this.turns) if (turn.failure && !turn.failure.status) this.retry(turn);
+      };
+      addEventListener("online", online, { signal: this.#ended.signal });
     }
   }
 
   /** Returns turns before those that are there. */
   async earlier(): Promise<Turn[]> {
     const past = await this.#past(this.turns[0]?.seq);
-    this.turns.unshift(...past);
+    this.turns = [...past, ...this.turns];
     return past;
   }
 

@@ -1,4 +1,4 @@
-/** What h() takes as the children of an element; what is falsy is left out. */
+/** What h() takes as a child of an element; what is falsy is left out. */
 export type Child = Node | string | null | undefined | false;
 
 type Props = Record<string, unknown>;
@@ -6,12 +6,13 @@ type Props = Record<string, unknown>;
 /**
  * Makes an element. A prop is set as a property where the element has one of
  * that name, and as an attribute elsewhere; null and false are left out. Text
- * becomes text nodes: nothing in the widget ever parses HTML.
+ * becomes text nodes: nothing in the widget ever parses HTML. Children of which
+ * there may be any number come as an array: no call takes that many arguments.
  */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},
-  ...children: Child[]
+  ...children: (Child | Child[])[]
 ): HTMLElementTagNameMap[K] {
   const node = document.createElement(tag);
   for (const name in props) {
@@ -20,7 +21,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     if (name in node) (node as unknown as Props)[name] = value;
     else node.setAttribute(name, String(value));
   }
-  node.append(...(children.filter(Boolean) as Node[]));
+  for (const child of children.flat()) if (child) node.append(child);
   return node;
 }
 

@@ -48,7 +48,7 @@ export function find(): ParleyChat | null {
 
 /** Makes a chat that stands in no page yet. */
 export function make(): ParleyChat {
-  return document.createElement("parley-chat") as ParleyChat;
+  return h("parley-chat") as ParleyChat;
 }
 
 /**
@@ -69,7 +69,7 @@ export class ParleyChat extends Base implements ParleyChatElement {
   #link: HTMLLinkElement | undefined; // to the chat itself
   #loading: Promise<Chat> | undefined;
   #chat?: Chat;
-  #failed = false; // to load the chat
+  #failed = true; // to load the chat, or to know its server
   #tries = 0;
   #left?: AbortController; // ends what the element listens to in its page
 
@@ -88,7 +88,11 @@ export class ParleyChat extends Base implements ParleyChatElement {
     addEventListener("storage", follow, { signal });
     addEventListener("pageshow", follow, { signal });
 
-    this.#update();
+    try {
+      this.#failed = !this.server;
+    } finally {
+      this.#update();
+    }
     const { inline, openByDefault } = this.settings;
     if (inline || (!this.small && (this.store.tab.open ?? openByDefault))) this.#show(false);
   }
@@ -151,7 +155,10 @@ export class ParleyChat extends Base implements ParleyChatElement {
 
   identify(user: User): void {
     const id = String((user as { id: string }).id ?? user);
-    if (this.store.shared.user !== id) this.#rotate(id);
+    const { shared } = this.store;
+    if (shared.user && shared.user !== id) this.#rotate(id);
+    // Who was nobody until now goes on with what they began.
+    else this.store.share({ user: id });
   }
 
   logout(): void {
@@ -179,7 +186,9 @@ export class ParleyChat extends Base implements ParleyChatElement {
 
   /** The URL of the chat endpoint. */
   get server(): string {
-    return new URL(this.settings.webhookUrl || page.base + "chat", document.baseURI).href;
+    const { href, protocol } = h("a", { href: this.settings.webhookUrl || page.base + "chat" });
+    if (!/^http/.test(protocol)) throw Error("parley-chat: webhookUrl is no http URL: " + href);
+    return href;
   }
 
   /** Whether the screen is so small that the chat fills it. */
@@ -209,9 +218,10 @@ export class ParleyChat extends Base implements ParleyChatElement {
 
   /** Shows what the settings say. */
   #update(): void {
-    const { strings: t, shown, unread } = this;
+    const { strings: t, shown } = this;
     const { color = "", position, launcherText: text, launcherIcon, inline } = this.settings;
     const launcher = this.#launcher;
+    const unread = !this.#failed && this.unread;
     const news = this.#failed ? t.unavailable : unread ? `${t.unread} ${unread}` : "";
     launcher.hidden = !!inline;
     launcher.title = news;
@@ -273,13 +283,12 @@ export class ParleyChat extends Base implements ParleyChatElement {
 
   #load(): Promise<Chat> {
     this.#preload();
-    return (this.#loading ??= import(this.#link!.href).then(
-      ({ start }) => (this.#chat = start(this, kit)),
-      (error) => {
+    return (this.#loading ??= import(this.#link!.href)
+      .then(({ start }) => (this.#chat = start(this, kit)))
+      .catch((error) => {
         this.#loading = this.#link = undefined;
         throw error;
-      },
-    ));
+      }));
   }
 
   #rotate(user?: string): void {

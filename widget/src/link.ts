@@ -5,14 +5,14 @@ import { h } from "./kit.ts";
 export function safe(url: unknown): string | undefined {
   try {
     const { protocol, href } = new URL(String(url), document.baseURI);
-    return /^(https?|mailto|tel):$/.test(protocol) ? href : undefined;
+    return url && /^(https?|mailto|tel):$/.test(protocol) ? href : undefined;
   } catch {
     return undefined;
   }
 }
 
 /** Makes a link, or the same without a link where the URL is not safe. What leaves the page opens beside it. */
-export function link(url: unknown, props: Record<string, unknown>, ...children: Child[]): HTMLElement {
+export function link(url: unknown, props: Record<string, unknown>, ...children: (Child | Child[])[]): HTMLElement {
   const href = safe(url);
   if (!href) return h("span", props, ...children);
   const leaves = /^http/.test(href) && !/^#/.test(url as string);

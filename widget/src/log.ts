@@ -71,7 +71,7 @@ export class Log {
     this.status.textContent = "";
     let failed = false;
     await conversation.load().catch(() => (failed = true));
-    this.#list.append(...conversation.turns.map((turn) => this.#node(turn)));
+    for (const turn of conversation.turns) this.#list.append(this.#node(turn));
     this.#settle();
     this.greet(failed);
     this.end();
@@ -88,9 +88,9 @@ export class Log {
       ? [h("p", { class: "notice" }, t.unloaded, " ", this.#button(t.retry, () => this.#earlier()))]
       : [
           !more && initialMessage && this.#said("bot", this.#agent, markdown(initialMessage)),
-          !turns.length && h("div", { class: "choices" }, ...suggestions.map((text) => choice(text, text, () => this.send(text)))),
+          !turns.length && h("div", { class: "choices" }, suggestions.map((text) => choice(text, text, () => this.send(text)))),
         ];
-    this.#top.replaceChildren(h("div", {}, ...parts));
+    this.#top.replaceChildren(h("div", {}, parts));
   }
 
   /** Shows a new message, wherever the visitor was. */
@@ -117,7 +117,7 @@ export class Log {
     const node = this.#fill(turn);
     const { waiting } = this.conversation;
     if (waiting) this.#fill(waiting);
-    if (turn === waiting) return this.end();
+    if (!turn.reply && !turn.failure) return this.end();
     if (turn.reply && !this.host.shown) this.host.unread++;
     const answer = node.querySelector<HTMLElement>(".bot,.failed")!;
     this.status.textContent = answer.textContent;
@@ -160,7 +160,7 @@ export class Log {
       const top = () => anchor?.getBoundingClientRect().top ?? 0;
       const before = top();
       const hold = () => (this.element.scrollTop += top() - before);
-      this.#list.prepend(...turns.map((turn) => this.#node(turn)));
+      for (const turn of turns) this.#list.insertBefore(this.#node(turn), anchor);
       this.#settle();
       this.greet();
       hold();
@@ -177,38 +177,46 @@ export class Log {
   }
 
   #fill(turn: Turn): HTMLElement {
+    const node = this.#nodes.get(turn)!;
+    node.ariaBusy = turn === this.conversation.waiting ? "true" : null;
+    if (turn.text) node.classList.add("streamed");
+    let parts: Node[];
+    try {
+      parts = this.#parts(turn);
+    } catch {
+      // One turn that cannot be shown as it should be takes no other with it.
+      const { output, content = output } = (turn.reply ?? { output: turn.text }) as Record<string, unknown>;
+      parts = [this.#said("bot", this.#agent, [h("p", {}, content as string)])];
+    }
+    while (node.children[1]) node.lastChild!.remove(); // but not the prompt
+    node.append(...parts);
+    return node;
+  }
+
+  /** Makes what stands below a prompt. */
+  #parts(turn: Turn): Node[] {
     const { time, text, reply, failure } = turn;
     const { agentName, locale } = this.host.settings;
     const t = this.strings;
-    const node = this.#nodes.get(turn)!;
-    const parts: Child[] = [];
-    const waits = turn === this.conversation.waiting;
-    node.ariaBusy = waits ? "true" : null;
-    if (text) node.classList.add("streamed");
-    if (reply) {
-      parts.push(this.#reply(turn), h("p", { class: "meta" }, agentName && agentName + " · ", when(time, locale)));
-    } else if (failure) {
+    if (reply) return [this.#reply(turn), h("p", { class: "meta" }, agentName && agentName + " · ", when(time, locale))];
+    if (failure) {
       const mend = failure.again ? this.#button(t.retry, () => this.conversation.retry(turn)) : this.#button(t.edit, () => this.#edit(turn));
-      parts.push(h("p", { class: "failed" }, failure.message || t.undelivered, " ", mend));
-    } else if (text) {
-      parts.push(this.#said("bot", this.#agent, [...markdown(text), h("i")]));
-    } else if (waits) {
-      this.status.textContent = t.typing.replace("{0}", this.#agent);
-      parts.push(this.#said("bot typing", this.#agent, [h("i"), h("i"), h("i")]));
+      return [h("p", { class: "failed" }, failure.message || t.undelivered, " ", mend)];
     }
-    while (node.children[1]) node.lastChild!.remove(); // but not the prompt
-    node.append(...(parts as Node[]));
-    return node;
+    if (text) {
+      const said = this.#said("bot", this.#agent, markdown(text));
+      [...said.querySelectorAll("p,pre")].at(-1)?.append(h("i")); // where it goes on
+      return [said];
+    }
+    if (turn !== this.conversation.waiting) return [];
+    this.status.textContent = t.typing.replace("{0}", this.#agent);
+    return [this.#said("bot typing", this.#agent, [h("i"), h("i"), h("i")])];
   }
 
   #reply(turn: Turn): HTMLElement {
     const { output, content = output, content_type: type, content_attributes: attributes } = turn.reply as Record<string, any>;
     const said = this.#said("bot", this.#agent, markdown(content ?? ""));
-    try {
-      said.append(kinds[type]!(attributes, this, turn));
-    } catch {
-      // Text alone, or content that is not what its type promises.
-    }
+    said.append(kinds[type]?.(attributes, this, turn) ?? "");
     return said;
   }
 
@@ -217,7 +225,7 @@ export class Log {
       "div",
       { class: "said " + who },
       h("span", { class: "hidden" }, author + ": "),
-      content.length > 0 && h("div", { class: "bubble", dir: "auto" }, ...content),
+      content.length > 0 && h("div", { class: "bubble", dir: "auto" }, content),
     );
   }
 

@@ -1,3 +1,4 @@
+import type { Child } from "./dom.ts";
 import { h } from "./kit.ts";
 import { link } from "./link.ts";
 
@@ -23,8 +24,8 @@ const heading = /^#+ +(.+)/;
 const item = /^( *)(?:[-*+•]|(\d+)[.)]) +(.*)/;
 const deepest = 5; // lists within lists
 
-function span(text: string): (Node | string)[] {
-  const out: (Node | string)[] = [];
+function span(text: string): Child[] {
+  const out: Child[] = [];
   let from = 0;
   for (const found of text.matchAll(inline)) {
     let [all, , code, bold, em, em2, label, url, escaped] = found;
@@ -35,11 +36,11 @@ function span(text: string): (Node | string)[] {
       code
         ? h("code", {}, code)
         : bold
-          ? h("strong", {}, ...span(bold))
+          ? h("strong", {}, span(bold))
           : (em ??= em2)
-            ? h("em", {}, ...span(em))
+            ? h("em", {}, span(em))
             : label
-              ? link(url, {}, ...span(label))
+              ? link(url, {}, span(label))
               : escaped || link(all, {}, all),
     );
     from = found.index + all.length;
@@ -68,12 +69,12 @@ function blocks(lines: string[], depth: number): HTMLElement[] {
       const rest = take((line) => line.startsWith(within) || (!line.trim() && lines[at + 1]?.startsWith(within)));
       const tag = start ? "ol" : "ul";
       if (out.at(-1)?.localName !== tag) out.push(h(tag, { start }));
-      out.at(-1)!.append(h("li", {}, ...blocks([first, ...rest.map((line) => line.slice(within.length))], depth + 1)));
+      out.at(-1)!.append(h("li", {}, blocks([first, ...rest.map((line) => line.slice(within.length))], depth + 1)));
     } else if (heading.test(line)) {
-      out.push(h("p", {}, h("strong", {}, ...span(heading.exec(line)![1]!))));
+      out.push(h("p", {}, h("strong", {}, span(heading.exec(line)![1]!))));
     } else if (line.trim()) {
       const rest = take((line) => line.trim() && !fence.test(line) && !heading.test(line) && !item.test(line));
-      out.push(h("p", {}, ...span([line, ...rest].join("\n"))));
+      out.push(h("p", {}, span([line, ...rest].join("\n"))));
     }
   }
   return out;

@@ -83,7 +83,8 @@ export interface Events {
   beforemessage: { text: string };
   message: { text: string };
   reply: { reply: Reply };
-  error: { message: string; status?: number };
+  /** Of a message that failed, or a chat that could not be loaded, which has a message alone. */
+  error: { message: string; status?: number; again?: boolean; wait?: number };
   beforesubmit: { values: Values; url: string | undefined };
   /** Also dispatched on document. */
   formSubmitted: Values;
@@ -105,7 +106,7 @@ export interface ParleyChatElement extends HTMLElement {
   send(text: string): Promise<void>;
   /** Begins a new conversation. */
   reset(): void;
-  /** Says who the visitor is. Another visitor than before gets a conversation of their own, and never sees the one before. */
+  /** Says who the visitor is. Who was nobody until then goes on with their conversation; another visitor than before gets one of their own, and never sees the one before. */
   identify(user: User): void;
   /** Forgets the visitor and the conversation. */
   logout(): void;

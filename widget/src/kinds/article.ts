@@ -8,5 +8,5 @@ export const article: Renderer = ({ items }) =>
   h(
     "div",
     { class: "articles" },
-    ...items.map((item: Record<string, string>) => link(item.link, { class: "article" }, about(item), icon("M9 6l6 6-6 6"))),
+    items.map((item: Record<string, string>) => link(item.link, { class: "article" }, about(item), icon("M9 6l6 6-6 6"))),
   );

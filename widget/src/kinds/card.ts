@@ -8,11 +8,11 @@ export const card: Renderer = ({ cards }, { strings: t }) =>
   h(
     "div",
     { class: "cards" },
-    ...heading(cards),
+    heading(cards),
     h(
       "div",
       { class: "row", role: "group", tabIndex: 0, "aria-label": cards.title || t.cards },
-      ...cards.cards.map((one: Record<string, string>) => {
+      cards.cards.map((one: Record<string, string>) => {
         const { image, imageAlt, badge, price, link: url, title } = one;
         const linkText = one.linkText || t.learnMore;
         const box = h(
@@ -20,7 +20,7 @@ export const card: Renderer = ({ cards }, { strings: t }) =>
           { class: "card" },
           badge && h("span", { class: "mark" }, badge),
           about(one, price && h("b", {}, price)),
-          url && link(url, { class: "more", "aria-label": `${linkText}: ${title}` }, linkText),
+          safe(url) && link(url, { class: "more", "aria-label": `${linkText}: ${title}` }, linkText),
         );
         const src = safe(image);
         const none = () => h("span", { class: "picture none" }, icon("M4 5h16v14H4zm0 11l5-5 8 8M15 9h.01"));

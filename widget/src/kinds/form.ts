@@ -28,8 +28,8 @@ export const form: Renderer = ({ form }, log, turn) => {
   const root = h(
     "form",
     { class: "form", noValidate: true, onsubmit, "aria-label": form.title || t.submit },
-    ...heading(form),
-    ...fields.map(line),
+    heading(form),
+    fields.map(line),
     trouble,
     button,
   );
@@ -51,7 +51,8 @@ export const form: Renderer = ({ form }, log, turn) => {
       success.querySelector("p")!.focus();
       log.announce("formSubmitted", values);
     } catch (error) {
-      const { message, errors = {} } = error as Failure;
+      const { message, ...failure } = error as Failure;
+      const errors: Record<string, string> = { __proto__: null as never, ...failure.errors }; // or a field could be called constructor
       if (!mark(({ id }) => errors[id])) trouble.textContent = message || t.undelivered;
     }
     button.ariaDisabled = null;
@@ -64,24 +65,24 @@ export const form: Renderer = ({ form }, log, turn) => {
     const star = required && h("span", { class: "star" }, " *");
     const props = { name, "aria-describedby": id, required: required && !options, oninput: () => show() };
     const option = (value: string, ...text: Child[]) =>
-      h("label", { class: "option" }, h("input", { ...props, type, value }), h("span", {}, ...text));
-    const control = <K extends "input" | "select" | "textarea">(tag: K, more: object, ...children: Child[]) =>
-      h("label", {}, h("span", {}, label, star), h(tag, { ...props, class: "control", placeholder, maxLength, required, ...more }, ...children));
+      h("label", { class: "option" }, h("input", { ...props, type, value }), h("span", {}, text));
+    const control = <K extends "input" | "select" | "textarea">(tag: K, more: object, children?: Child[]) =>
+      h("label", {}, h("span", {}, label, star), h(tag, { ...props, class: "control", placeholder, maxLength, required, ...more }, children));
 
     const box = h(
       /radio|checkbox/.test(type) && options?.length ? "fieldset" : "div",
       { class: "field" },
-      ...(!/radio|checkbox/.test(type)
+      !/radio|checkbox/.test(type)
         ? [
             type === "select"
-              ? control(type, {}, ...[{ value: "", label: placeholder || t.choose }, ...options!].map(({ value, label }) => h("option", { value }, label)))
+              ? control(type, {}, [{ value: "", label: placeholder || t.choose }, ...options!].map(({ value, label }) => h("option", { value }, label)))
               : type === "textarea"
                 ? control(type, { rows: 3 })
                 : control("input", { type, autocomplete: type !== "text" ? type : name === "name" && name }),
           ]
         : options?.length
           ? [h("legend", {}, label, star), ...options.map(({ value, label }) => option(value, label))]
-          : [option("on", label, star)]),
+          : [option("on", label, star)],
       problem,
     );
     const show = (text?: string | false) => {

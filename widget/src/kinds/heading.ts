@@ -11,5 +11,5 @@ export function heading({ title, description }: { title?: string; description?: 
 
 /** The title and description of one of several things. */
 export function about({ title, description }: Record<string, string>, ...more: Child[]): HTMLElement {
-  return h("span", { class: "about" }, h("strong", {}, title), h("span", {}, description), ...more);
+  return h("span", { class: "about" }, h("strong", {}, title), h("span", {}, description), more);
 }

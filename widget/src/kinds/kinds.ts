@@ -7,7 +7,7 @@ import { quickReply } from "./quickreply.ts";
 
 /**
  * Shows the content_attributes of one kind of reply. It may throw where they are
- * not what the kind promises: then the reply's text is shown alone.
+ * not what the kind promises: then the reply's text is shown alone, as it is.
  */
 export type Renderer = (attributes: any, log: Log, turn: Turn) => HTMLElement;
 

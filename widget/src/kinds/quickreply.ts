@@ -7,8 +7,8 @@ export const quickReply: Renderer = ({ responses }, log) =>
   h(
     "div",
     { class: "choices" },
-    ...heading(responses),
-    ...responses.responses.map(({ id, text, value }: Record<string, string>) =>
+    heading(responses),
+    responses.responses.map(({ id, text, value }: Record<string, string>) =>
       choice(text!, value || text!, () => {
         const detail = { id: id!, text: text!, value: value || text! };
         log.announce("cannedResponseSelected", detail);
