@@ -25,15 +25,16 @@ type importRule struct {
 var mayImport = []importRule{
 	{part: ""}, // the root: standard library only
 	{part: "bot/", packages: []string{"", "internal/provider"}, libraries: true},
-	{part: "bot", packages: []string{""}, libraries: true},
+	{part: "bot", packages: []string{"", "internal/upstream"}, libraries: true},
 	{part: "store/", packages: []string{""}, libraries: true},
 	{part: "middleware/", packages: []string{""}, libraries: true},
 	{part: "middleware", packages: []string{""}},
 	{part: "parleytest", packages: []string{""}},
 	{part: "widget"},
 	{part: "internal/browsertest", libraries: true},
-	{part: "internal/provider", packages: []string{""}},
+	{part: "internal/provider", packages: []string{"", "internal/upstream"}},
 	{part: "internal/providertest"},
+	{part: "internal/upstream", packages: []string{""}},
 	{part: "cmd/parley", packages: []string{"", "bot", "store/", "middleware", "widget", "cmd/parley/"}, libraries: true},
 	{part: "bench", packages: []string{"", "bot", "store/", "middleware"}, libraries: true},
 	{part: "examples", packages: []string{"", "bot", "store/", "middleware", "widget"}, libraries: true},

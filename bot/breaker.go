@@ -30,7 +30,10 @@ type breaker struct {
 	failures int // in a row, while it is closed
 	open     bool
 	until    time.Time // while it is open, no call before
-	probing  bool      // a probe is out
+	// probe is when the newest probe began, and zero once it has ended. It keeps
+	// all other calls out for lastCooldown at most: one that hangs says nothing,
+	// however long it is listened to.
+	probe time.Time
 }
 
 // A call is one call of the service that a breaker let through.
@@ -58,11 +61,27 @@ func (b *breaker) enter() (call, error) {
 		return call{began: now}, nil
 	case now.Before(b.until):
 		return call{}, fmt.Errorf("is not asked until %s", b.until.Format(time.TimeOnly))
-	case b.probing:
+	case now.Sub(b.probe) < lastCooldown:
 		return call{}, errors.New("is being tried by another turn")
 	}
-	b.probing = true
+	b.probe = now
 	return call{began: now, probe: true}, nil
+}
+
+// wouldEnter reports whether a call could enter at a later time, as things are.
+func (b *breaker) wouldEnter(then time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.open || !then.Before(b.until) && then.Sub(b.probe) >= lastCooldown
+}
+
+// heard notes the first text of a call. A probe's says that the service is back:
+// how its answer ends counts like that of any other call. It reports whether that
+// closed the breaker.
+func (b *breaker) heard(c call) (closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return c.probe && b.close()
 }
 
 // leave ends a call that entered. Rest is how long the service wants to be left
@@ -71,13 +90,14 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wasOpen := b.open
-	if c.probe {
-		b.probing = false
+	newest := c.probe && c.began.Equal(b.probe)
+	if newest {
+		b.probe = time.Time{}
 	}
 	switch {
 	case h == healthy && (c.probe || !b.open):
-		b.open, b.failures = false, 0
-	case h == failing && c.probe:
+		b.close()
+	case h == failing && newest:
 		// It counts from when the probe began: one that had to be given up after a
 		// while has waited already.
 		b.rest(c.began.Add(lastCooldown))
@@ -90,6 +110,17 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 		b.rest(time.Now().Add(min(rest, longestRest)))
 	}
 	return b.open && !wasOpen, wasOpen && !b.open
+}
+
+// close lets all calls through, unless another one found meanwhile that the
+// service is to be left alone. It reports whether they were kept out before.
+func (b *breaker) close() (closed bool) {
+	if b.open && time.Now().Before(b.until) {
+		return false
+	}
+	closed = b.open
+	b.open, b.failures, b.probe = false, 0, time.Time{}
+	return closed
 }
 
 // rest keeps the breaker open until then at least.

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,8 +22,11 @@ type GuardConfig struct {
 	// FirstText is the most time until the bot emits its first text, or answers.
 	// 0 means 15 seconds, or Answer if that is shorter.
 	FirstText time.Duration
+	// Gap is the most time from one text that the bot emits to the next one, or to
+	// the answer. 0 means 15 seconds, or Answer if that is shorter.
+	Gap time.Duration
 	// Answer is the most time that the whole answer may take, a retry included.
-	// 0 means 30 seconds. Keep it below [parley.Config.AnswerTimeout], so that
+	// 0 means 45 seconds. Keep it below [parley.Config.AnswerTimeout], so that
 	// time is left for the next bot.
 	Answer time.Duration
 	// Logger gets the failures. Nil means [slog.Default].
@@ -37,19 +41,22 @@ type GuardConfig struct {
 //     with a temporary [parley.Failure].
 //   - A circuit breaker. After 5 temporary failures in a row the service is not
 //     asked for 5 seconds; the guard passes at once. Then one turn after the
-//     other tries whether it is back, every 10 seconds or as soon as the try
-//     before has ended. So no more than 15 seconds go by, or FirstText if that is
-//     longer, until a service that is back is asked again.
-//   - Retry-After. Where a failure says for how long the service wants to be left
-//     alone, it is, for 10 minutes at most.
+//     other tries whether it is back, every 10 seconds. The first text of such a
+//     try, or its answer, lets all turns ask again. So no more than 15 seconds go
+//     by until a service that is back is asked again, whatever the deadlines,
+//     unless it wants to be left alone for longer.
+//   - Retry-After. Where a temporary failure says for how long the service wants
+//     to be left alone, it is, for 10 minutes at most.
 //   - Retries, of which it is the one owner. A temporary failure before any text
-//     is followed by one more try a moment later, or after Retry-After, if at
-//     least as much time is left for it then. No more than one turn in ten is
-//     tried twice, over any 100 turns.
+//     is followed by one more try a moment later, or after a Retry-After of 5
+//     seconds at most, if the service may be asked then and at least as much time
+//     is left for it. No more than one turn in ten is tried twice, over any 100
+//     turns.
 //
 // A failure that is not temporary, such as a prompt that a provider refuses,
 // comes from a service that is well: it is passed on as it is and counts for
-// nothing, or a visitor with bad manners could close the service to all others.
+// nothing, with a Retry-After or without, or a visitor with bad manners could
+// close the service to all others.
 //
 // Each failure is logged, one a second at most, and when the breaker opens and
 // closes.
@@ -61,9 +68,11 @@ type Guard struct {
 	name      string
 	bot       parley.Bot
 	firstText time.Duration
+	gap       time.Duration
 	answer    time.Duration
 	log       *slog.Logger
 	noText    error // why a bot was cancelled
+	noMore    error
 	noAnswer  error
 	breaker   breaker
 	retries   retryBudget
@@ -83,16 +92,18 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 	if cfg.Answer < 0 {
 		ps.Add("Answer", "%v is negative", cfg.Answer)
 	}
-	if cfg.Answer == 0 {
-		cfg.Answer = 30 * time.Second
-	}
-	switch {
-	case cfg.FirstText < 0:
-		ps.Add("FirstText", "%v is negative", cfg.FirstText)
-	case cfg.FirstText == 0:
-		cfg.FirstText = min(15*time.Second, cfg.Answer)
-	case cfg.FirstText > cfg.Answer:
-		ps.Add("FirstText", "%v is longer than the %v for the whole answer", cfg.FirstText, cfg.Answer)
+	cfg.Answer = cmp.Or(cfg.Answer, 45*time.Second)
+	for _, silence := range []struct {
+		name string
+		most *time.Duration
+	}{{"FirstText", &cfg.FirstText}, {"Gap", &cfg.Gap}} {
+		switch {
+		case *silence.most < 0:
+			ps.Add(silence.name, "%v is negative", *silence.most)
+		case *silence.most > cfg.Answer && cfg.Answer > 0:
+			ps.Add(silence.name, "%v is longer than the %v for the whole answer", *silence.most, cfg.Answer)
+		}
+		*silence.most = cmp.Or(*silence.most, min(15*time.Second, cfg.Answer))
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -101,8 +112,9 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 		return nil, err
 	}
 	return &Guard{
-		name: cfg.Name, bot: cfg.Bot, firstText: cfg.FirstText, answer: cfg.Answer, log: cfg.Logger,
+		name: cfg.Name, bot: cfg.Bot, firstText: cfg.FirstText, gap: cfg.Gap, answer: cfg.Answer, log: cfg.Logger,
 		noText:   fmt.Errorf("no text within %v", cfg.FirstText),
+		noMore:   fmt.Errorf("no more text within %v", cfg.Gap),
 		noAnswer: fmt.Errorf("no answer within %v", cfg.Answer),
 	}, nil
 }
@@ -118,22 +130,30 @@ func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string))
 	defer cancel()
 	within, giveUp := context.WithCancelCause(within)
 	defer giveUp(nil)
-	first := time.AfterFunc(g.firstText, func() { giveUp(g.noText) })
-	defer first.Stop()
+	var emitted atomic.Bool
+	silence := time.AfterFunc(g.firstText, func() {
+		if emitted.Load() {
+			giveUp(g.noMore)
+		} else {
+			giveUp(g.noText)
+		}
+	})
+	defer silence.Stop()
 
-	emitted := false
 	try := func(c call) (parley.Reply, error) {
 		return g.try(ctx, within, c, turn, func(text string) {
-			if text != "" && !emitted {
-				emitted = true
-				first.Stop()
+			if text != "" {
+				if !emitted.Swap(true) {
+					g.heard(c)
+				}
+				silence.Reset(g.gap)
 			}
 			emit(text)
 		})
 	}
 	reply, err := try(c)
 	wait, worth := backoff(err, g.firstText-time.Since(c.began))
-	if emitted || !worth || !g.retries.spend() {
+	if emitted.Load() || !worth || !g.breaker.wouldEnter(time.Now().Add(wait)) || !g.retries.spend() {
 		return reply, err
 	}
 	select {
@@ -176,20 +196,31 @@ func (g *Guard) try(ctx, within context.Context, c call, turn *parley.Turn, emit
 	return parley.Reply{}, fmt.Errorf("%s: %w", g.name, err)
 }
 
+// heard notes the first text of a call.
+func (g *Guard) heard(c call) {
+	if g.breaker.heard(c) {
+		g.logBack()
+	}
+}
+
 // leave ends a call, with a failure or nil.
 func (g *Guard) leave(c call, h health, failure *parley.Failure) {
 	var rest time.Duration
 	if failure != nil {
-		rest = failure.RetryAfter
 		g.logFailure(failure)
+		if failure.Temporary {
+			rest = failure.RetryAfter
+		}
 	}
 	switch opened, closed := g.breaker.leave(c, h, rest); {
 	case opened:
 		g.log.Warn("a bot is not asked for now", "bot", g.name)
 	case closed:
-		g.log.Info("a bot answers again", "bot", g.name)
+		g.logBack()
 	}
 }
+
+func (g *Guard) logBack() { g.log.Info("a bot answers again", "bot", g.name) }
 
 // logFailure logs a failure, once a second at most, and how many were left out
 // since the last one.
@@ -202,6 +233,9 @@ func (g *Guard) logFailure(failure *parley.Failure) {
 	g.log.Warn("a bot failed", "bot", g.name, "error", failure.Err, "left_out", g.unlogged.Swap(0))
 }
 
+// longestWait bounds how long a visitor waits for a retry.
+const longestWait = 5 * time.Second
+
 // backoff returns how long to wait before an error is worth another try, for
 // which at least as much time must be left then.
 func backoff(err error, left time.Duration) (wait time.Duration, worth bool) {
@@ -213,5 +247,5 @@ func backoff(err error, left time.Duration) (wait time.Duration, worth bool) {
 	if wait <= 0 {
 		wait = 100*time.Millisecond + rand.N(200*time.Millisecond) // not all turns at once
 	}
-	return wait, wait <= left/2
+	return wait, wait <= min(left/2, longestWait)
 }

@@ -88,8 +88,12 @@ func TestGuardDeadlines(t *testing.T) {
 		{"an answer at once", drip(0, 0), 0, "", 0},
 		{"an answer in the last second", drip(14*time.Second, 2), 0, "", 28 * time.Second},
 		{"no text", func(ctx context.Context, _ int, emit func(string)) error { emit(""); return hang(ctx) }, 0, "service: no text within 15s", 15 * time.Second},
-		{"text, and no end", func(ctx context.Context, _ int, emit func(string)) error { emit("a"); return hang(ctx) }, 0, "service: no answer within 30s", 30 * time.Second},
-		{"a drip without end", drip(time.Second, 31), 0, "service: no answer within 30s", 31 * time.Second},
+		{"text, and no end", func(ctx context.Context, _ int, emit func(string)) error { emit("a"); return hang(ctx) }, 0, "service: no more text within 15s", 15 * time.Second},
+		{"text, and no end after a while", func(ctx context.Context, _ int, emit func(string)) error {
+			drip(14*time.Second, 2)(ctx, 0, emit)
+			return hang(ctx)
+		}, 0, "service: no more text within 15s", 43 * time.Second},
+		{"a drip without end", drip(time.Second, 46), 0, "service: no answer within 45s", 46 * time.Second},
 		{"the caller leaves", func(ctx context.Context, _ int, emit func(string)) error { return hang(ctx) }, time.Second, "context deadline exceeded", time.Second},
 		{"the caller leaves before a retry", func(context.Context, int, func(string)) error { return errAway }, 50 * time.Millisecond, "context deadline exceeded", 50 * time.Millisecond},
 	} {
@@ -143,8 +147,8 @@ func TestGuardTriesAgain(t *testing.T) {
 		{"a temporary failure after text", []error{errAway, nil}, "Well, ", 1, errAway, 0, 0},
 		{"a bot that passes", []error{parley.ErrPass, nil}, "", 1, parley.ErrPass, 0, 0},
 		{"an error", []error{context.Canceled, nil}, "", 1, context.Canceled, 0, 0},
-		{"a failure that asks for a rest", []error{after(7 * time.Second), nil}, "", 2, nil, 7 * time.Second, 7 * time.Second},
-		{"a failure that asks for a long rest", []error{after(8 * time.Second), nil}, "", 1, parley.ErrPass, 0, 0},
+		{"a failure that asks for a rest", []error{after(5 * time.Second), nil}, "", 2, nil, 5 * time.Second, 5 * time.Second},
+		{"a failure that asks for a long rest", []error{after(6 * time.Second), nil}, "", 1, parley.ErrPass, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -286,12 +290,29 @@ func TestGuardSendsOneProbeAtATime(t *testing.T) {
 // TestGuardFindsAServiceThatIsBack measures how long turns are without answers
 // after outages of many lengths.
 func TestGuardFindsAServiceThatIsBack(t *testing.T) {
-	for name, how := range map[string]func(context.Context) error{"away": away, "hangs": hang} {
+	for name, how := range map[string]func(context.Context, func(string)) error{
+		"away":             func(ctx context.Context, _ func(string)) error { return away(ctx) },
+		"hangs":            func(ctx context.Context, _ func(string)) error { return hang(ctx) },
+		"hangs after text": func(ctx context.Context, emit func(string)) error { emit("a"); return hang(ctx) },
+		"drips without end": func(ctx context.Context, emit func(string)) error {
+			for ctx.Err() == nil {
+				emit("a")
+				time.Sleep(time.Second)
+			}
+			return ctx.Err()
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for range 50 {
 					outage := rand.N(3 * time.Minute)
-					guard, back := newGuard(t, downFor(outage, how)), time.Now().Add(outage)
+					back := time.Now().Add(outage)
+					guard := newGuard(t, &service{do: func(ctx context.Context, _ int, emit func(string)) error {
+						if time.Now().Before(back) {
+							return how(ctx, emit)
+						}
+						return nil
+					}})
 					var found atomic.Int64
 					var group sync.WaitGroup
 					for time.Since(back) < 20*time.Second {
@@ -312,10 +333,193 @@ func TestGuardFindsAServiceThatIsBack(t *testing.T) {
 	}
 }
 
+// downGuard returns a guard whose breaker a service has opened, at a time when
+// the next call is a probe.
+func downGuard(t *testing.T) (*bot.Guard, *service) {
+	t.Helper()
+	s := downFor(time.Minute, away)
+	guard := newGuard(t, s)
+	for range 3 {
+		ask(t.Context(), guard)
+	}
+	time.Sleep(time.Minute)
+	s.calls.Store(0)
+	return guard, s
+}
+
+func TestGuardLetsAllInAfterTheFirstTextOfAProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard, s := downGuard(t)
+		s.do = func(_ context.Context, _ int, emit func(string)) error {
+			time.Sleep(time.Second)
+			emit("Well, ")
+			time.Sleep(10 * time.Second)
+			return nil
+		}
+		var group sync.WaitGroup
+		group.Go(func() {
+			if err := ask(t.Context(), guard); err != nil {
+				t.Errorf("the probe got %v; want the answer", err)
+			}
+		})
+		time.Sleep(999 * time.Millisecond)
+		if err := ask(t.Context(), guard); err == nil {
+			t.Error("a turn was answered before the probe had a text; want a pass")
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		for range 20 {
+			group.Go(func() {
+				if err := ask(t.Context(), guard); err != nil {
+					t.Errorf("after the probe's first text, Reply = %v; want an answer", err)
+				}
+			})
+		}
+		group.Wait()
+		s.wantCalls(t, 21)
+	})
+}
+
+// Probes that hang are given up after 15s, and bar others for 10s only.
+func TestGuardSendsAnotherProbeWhereOneHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard, s := downGuard(t)
+		s.do = func(ctx context.Context, call int, _ func(string)) error {
+			if call <= 2 {
+				return hang(ctx)
+			}
+			return nil
+		}
+		began := time.Now()
+		var group sync.WaitGroup
+		for _, step := range []struct {
+			at    time.Duration
+			calls int64
+		}{{0, 1}, {10*time.Second - 1, 1}, {10 * time.Second, 2}, {15*time.Second + 1, 2}, {20*time.Second - 1, 2}, {20 * time.Second, 3}, {20*time.Second + 1, 4}} {
+			time.Sleep(step.at - time.Since(began))
+			group.Go(func() { ask(t.Context(), guard) })
+			synctest.Wait()
+			if got := s.calls.Load(); got != step.calls {
+				t.Errorf("after %v the service was asked %d times; want %d", step.at, got, step.calls)
+			}
+		}
+		group.Wait()
+		if err := ask(t.Context(), guard); err != nil {
+			t.Errorf("after all probes, Reply = %v; want an answer", err)
+		}
+	})
+}
+
+// A probe that fails after its first text counts as any other call does.
+func TestGuardCountsAProbeThatFailsAfterItsText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard, s := downGuard(t)
+		s.do = func(_ context.Context, _ int, emit func(string)) error { emit("Well, "); return errAway }
+		for range 10 {
+			ask(t.Context(), guard)
+		}
+		s.wantCalls(t, 5)
+		time.Sleep(5 * time.Second)
+		ask(t.Context(), guard)
+		s.wantCalls(t, 1)
+	})
+}
+
+// A call that began before the service failed says nothing of it now.
+func TestGuardIsNotClosedByAnOlderCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{do: func(ctx context.Context, call int, _ func(string)) error {
+			switch {
+			case call == 1:
+				time.Sleep(6 * time.Second)
+				return nil
+			case call <= 6:
+				return errAway
+			}
+			return hang(ctx)
+		}}
+		guard := newGuard(t, s)
+		var group sync.WaitGroup
+		group.Go(func() { ask(t.Context(), guard) })
+		synctest.Wait()
+		for range 3 {
+			ask(t.Context(), guard)
+		}
+		group.Wait()
+		s.calls.Store(6)
+		for range 5 {
+			group.Go(func() { ask(t.Context(), guard) })
+		}
+		synctest.Wait()
+		if got := s.calls.Load() - 6; got != 1 {
+			t.Errorf("the service was asked %d times; want one probe", got)
+		}
+		group.Wait()
+	})
+}
+
+// One probe's answer does not end the rest that the service asked another for.
+func TestGuardRestsThoughAnOlderProbeIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard, s := downGuard(t)
+		s.do = func(_ context.Context, call int, _ func(string)) error {
+			if call == 1 {
+				time.Sleep(12 * time.Second)
+				return nil
+			}
+			return &parley.Failure{Err: errors.New("busy"), Temporary: true, RetryAfter: time.Minute}
+		}
+		var group sync.WaitGroup
+		group.Go(func() { ask(t.Context(), guard) })
+		time.Sleep(10 * time.Second)
+		ask(t.Context(), guard)
+		group.Wait()
+		s.wantCalls(t, 2)
+		time.Sleep(58*time.Second - 1)
+		ask(t.Context(), guard)
+		s.wantCalls(t, 0)
+	})
+}
+
+// What cannot be tried again is passed on at once, and costs no retry.
+func TestGuardDoesNotTryAgainWhereTheServiceIsNotAskedThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := downFor(time.Hour, away)
+		guard := newGuard(t, s)
+		ask(t.Context(), guard)
+		ask(t.Context(), guard) // each twice, so that two of five retries are spent
+		for name, rest := range []time.Duration{0, time.Minute, time.Minute, time.Minute} {
+			time.Sleep(rest)
+			began := time.Now()
+			ask(t.Context(), guard)
+			if took := time.Since(began); took > 0 {
+				t.Errorf("failure %d, of which the first opens the breaker and the others are probes, was passed on after %v; want at once", name, took)
+			}
+		}
+		time.Sleep(time.Hour)
+		s.calls.Store(0)
+		s.do = func(_ context.Context, call int, _ func(string)) error {
+			if call%2 == 0 { // the first is a probe
+				return errAway
+			}
+			return nil
+		}
+		for turn := range 4 {
+			if err := ask(t.Context(), guard); err != nil {
+				t.Errorf("turn %d: Reply = %v; want an answer, three of them to a retry", turn, err)
+			}
+		}
+		s.wantCalls(t, 7)
+	})
+}
+
 // TestGuardBlamesTheServiceForItsOwnFailuresOnly has many calls end without a
 // temporary failure, and expects the next one to be made.
 func TestGuardBlamesTheServiceForItsOwnFailuresOnly(t *testing.T) {
 	for name, do := range map[string]func(context.Context, int, func(string)) error{
+		"refused prompts that ask for a rest": func(context.Context, int, func(string)) error {
+			return &parley.Failure{Err: errors.New("too long"), RetryAfter: time.Hour}
+		},
 		"refused prompts":    func(context.Context, int, func(string)) error { return errRefuse },
 		"passes":             func(context.Context, int, func(string)) error { return parley.ErrPass },
 		"errors":             func(context.Context, int, func(string)) error { return errors.New("no history") },
@@ -408,6 +612,40 @@ func TestGuardObeysRetryAfter(t *testing.T) {
 	}
 }
 
+// A service that wants to be left alone for minutes is, whatever comes later of
+// calls that began before.
+func TestGuardObeysTheLongestRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{do: func(_ context.Context, call int, _ func(string)) error {
+			switch {
+			case call == 1:
+				time.Sleep(time.Second)
+				return &parley.Failure{Err: errors.New("busy"), Temporary: true, RetryAfter: 5 * time.Minute}
+			case call == 2:
+				time.Sleep(2 * time.Second)
+				return &parley.Failure{Err: errors.New("busy"), Temporary: true, RetryAfter: time.Second}
+			case call <= 10:
+				time.Sleep(3 * time.Second)
+				return errAway
+			}
+			return nil
+		}}
+		guard := newGuard(t, s)
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() { ask(t.Context(), guard) })
+		}
+		group.Wait()
+		s.wantCalls(t, 10)
+		time.Sleep(5*time.Minute - 2*time.Second - 1)
+		ask(t.Context(), guard)
+		s.wantCalls(t, 0)
+		time.Sleep(1)
+		ask(t.Context(), guard)
+		s.wantCalls(t, 1)
+	})
+}
+
 func TestGuardLogsAnOutageInAFewLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -445,6 +683,8 @@ func TestNewGuardTellsAllProblems(t *testing.T) {
 		{bot.GuardConfig{}, []string{"Name", "Bot"}},
 		{bot.GuardConfig{Name: "a", Bot: emitter{}, FirstText: -1, Answer: -1}, []string{"Answer", "FirstText"}},
 		{bot.GuardConfig{Name: "a", Bot: emitter{}, FirstText: time.Minute}, []string{"FirstText"}},
+		{bot.GuardConfig{Name: "a", Bot: emitter{}, Gap: time.Minute}, []string{"Gap"}},
+		{bot.GuardConfig{Name: "a", Bot: emitter{}, Gap: -1}, []string{"Gap"}},
 		{bot.GuardConfig{Name: "a", Bot: emitter{}, Answer: time.Second}, nil},
 	} {
 		_, err := bot.NewGuard(test.cfg)

@@ -4,20 +4,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
-	"net/url"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/parley-chat/parley"
+	"github.com/parley-chat/parley/internal/upstream"
 )
 
 // RelayConfig says where a [Relay] sends prompts, and how. Only URL is required.
@@ -50,10 +46,10 @@ type RelayConfig struct {
 // [parley.Config.RequireSession]. With a History there is "history" too, a list
 // of {"role": "user" or "assistant", "content": …, "time": …}, oldest first.
 //
-// The header Idempotency-Key is the same whenever the same turn is sent again,
-// so that a backend can answer it once. With a Secret there are webhook-id
-// (which is the same), webhook-timestamp and webhook-signature too, by the
-// Standard Webhooks specification 1.0.
+// The header Idempotency-Key is [parley.Turn.ID], the same whenever the same turn
+// is sent again, so that a backend can answer it once. With a Secret there are
+// webhook-id (which is the same), webhook-timestamp and webhook-signature too, by
+// the Standard Webhooks specification 1.0.
 //
 // The backend answers with a status of 2xx and one of:
 //
@@ -68,20 +64,19 @@ type RelayConfig struct {
 //   - Plain text (text/plain) in UTF-8, which is shown as it comes. Where it
 //     begins with {, it has to be JSON.
 //
-// Anything else is a [parley.Failure] that says what came back. It is temporary
-// where the backend cannot be reached, breaks off, or says 408, 429 or 5xx. A
-// reply may be 1 MiB long, and a stream 8 MiB with all that is around the texts.
-// Redirects are not followed: they would take the headers, and what visitors
-// say, to a place that the owner did not write down.
+// Anything else is a [parley.Failure] that says what came back, in one short line
+// without what is secret in the URL and the Headers. It is temporary where the
+// backend cannot be reached, breaks off, or says 408, 409, 429 or 5xx but 501;
+// then its Retry-After counts. A reply may be 1 MiB long, and a stream 8 MiB with
+// all that is around the texts. Redirects are not followed: they would take the
+// headers, and what visitors say, to a place that the owner did not write down.
 //
 // A Relay knows no deadline but its context's, and asks once; put a [Guard]
 // around it.
 type Relay struct {
-	cfg     RelayConfig
-	site    string // scheme and host, to name the backend: the rest of a URL can hold secrets
-	sign    signer // nil without a secret
-	secrets *strings.Replacer
-	client  *http.Client
+	cfg    RelayConfig
+	sign   signer // nil without a secret
+	server *upstream.Server
 }
 
 // NewRelay returns a relay, or every [parley.Problem] of cfg at once.
@@ -95,9 +90,9 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	cfg.Headers = maps.Clone(cfg.Headers)
 
 	var ps parley.Problems
-	u, err := parseRelayURL(cfg.URL)
+	address, err := upstream.ParseURL(cfg.URL, "https://bot.example.com/chat")
 	ps.AddAll("URL", err)
-	ps.AddAll("Headers", checkHeaders(cfg.Headers))
+	ps.AddAll("Headers", upstream.CheckHeaders(cfg.Headers, "Idempotency-Key", "Webhook-Id", "Webhook-Signature", "Webhook-Timestamp"))
 	sign, err := newSigner(cfg.Secret)
 	ps.AddAll("Secret", err)
 	if cfg.History < 0 {
@@ -107,36 +102,7 @@ func NewRelay(cfg RelayConfig) (*Relay, error) {
 	if err := ps.Err(); err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // there is one host only
-	// Less than the 5 seconds after which Node and uvicorn hang up on an idle
-	// connection, so that no prompt is sent into a line that is going dead.
-	transport.IdleConnTimeout = 4 * time.Second
-	return &Relay{
-		cfg:     cfg,
-		site:    u.Scheme + "://" + u.Host,
-		sign:    sign,
-		secrets: redactor(u, cfg.Headers),
-		client: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
-}
-
-func parseRelayURL(raw string) (*url.URL, error) {
-	u, err := url.Parse(raw)
-	switch {
-	case raw == "":
-		return nil, errors.New(`is missing; write where prompts are posted to, such as "https://bot.example.com/chat"`)
-	case err != nil: // which may tell a password
-		return nil, errors.New(`is not a URL; write one such as "https://bot.example.com/chat"`)
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, errors.New(`has to begin with http:// or https:// and a host, as in "https://bot.example.com/chat"`)
-	case u.User != nil:
-		return nil, errors.New("holds a user or password, which end up in logs; write an Authorization header instead")
-	}
-	return u, nil
+	return &Relay{cfg: cfg, sign: sign, server: upstream.NewServer(address, nil, cfg.Headers, cfg.Secret)}, nil
 }
 
 // checkFields reports keys of the message that stand for two things.
@@ -148,28 +114,6 @@ func checkFields(cfg RelayConfig) error {
 	}
 	if taken[cfg.SessionField] || cfg.SessionField == cfg.PromptField {
 		ps.Add("SessionField", "%q is taken; choose another name", cfg.SessionField)
-	}
-	return ps.Err()
-}
-
-var (
-	headerName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
-	headerValue = regexp.MustCompile(`^[\t -~\x{80}-\x{10FFFF}]*$`)   // section 5.5
-	ownHeaders  = []string{"Accept", "Connection", "Content-Length", "Content-Type", "Host", "Idempotency-Key",
-		"Transfer-Encoding", "Webhook-Id", "Webhook-Signature", "Webhook-Timestamp"}
-)
-
-func checkHeaders(headers map[string]string) error {
-	var ps parley.Problems
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		switch {
-		case !headerName.MatchString(name):
-			ps.Add(fmt.Sprintf("[%q]", name), "is no name of a header; write letters, digits and dashes")
-		case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
-			ps.Add(fmt.Sprintf("[%q]", name), "is set by the relay; leave it out")
-		case !headerValue.MatchString(headers[name]):
-			ps.Add(fmt.Sprintf("[%q]", name), "has a value with control characters, such as a line break; leave them out")
-		}
 	}
 	return ps.Err()
 }
@@ -199,7 +143,7 @@ func (r *Relay) request(ctx context.Context, turn *parley.Turn) (*http.Request, 
 	for name, value := range r.cfg.Headers {
 		req.Header.Set(name, value)
 	}
-	id := turnID(turn)
+	id := cmp.Or(turn.ID, rand.Text())
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream, application/json")
 	// Under its canonical name, net/http would take this header for the leave to
@@ -230,36 +174,16 @@ func (r *Relay) body(ctx context.Context, turn *parley.Turn) ([]byte, error) {
 	return json.Marshal(message)
 }
 
-// turnID names a turn. The prompt is part of it because a turn that failed gives
-// its number to the next one. Turns without a session all have the number 1, but
-// each has its time.
-func turnID(turn *parley.Turn) string {
-	var nanos int64
-	if turn.Session == "" {
-		nanos = turn.Time.UnixNano()
-	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %d %d %q", turn.Session, turn.Seq, nanos, turn.Prompt))
-	return "turn_" + hex.EncodeToString(sum[:16])
-}
-
 func (r *Relay) post(req *http.Request, emit func(string)) (parley.Reply, error) {
-	resp, err := r.client.Do(req)
+	resp, err := r.server.Client.Do(req)
 	if err != nil {
-		return parley.Reply{}, temporary("post to %s: %w", r.site, withoutURL(err))
+		return parley.Reply{}, r.server.Unreachable(err)
 	}
+	resp.Body = upstream.LimitBody(resp.Body, maxRelayStream)
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		return parley.Reply{}, r.refusal(resp)
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
+		return parley.Reply{}, r.server.Refused(resp, upstream.IsTemporary(resp.StatusCode), "", string(said))
 	}
 	return r.read(resp, emit)
-}
-
-// withoutURL returns what a client's error says beside the address, which can
-// hold secrets.
-func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

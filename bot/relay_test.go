@@ -182,25 +182,16 @@ func TestRelaySendsHeaders(t *testing.T) {
 
 func TestRelayNamesEachTurn(t *testing.T) {
 	send := recording(t, bot.RelayConfig{})
-	now := time.Now()
-	turns := []parley.Turn{
-		{Session: "s", Seq: 1, Prompt: "Hi", Time: now},
-		{Session: "s", Seq: 2, Prompt: "Hi", Time: now},
-		{Session: "s", Seq: 1, Prompt: "Hello", Time: now},
-		{Session: "t", Seq: 1, Prompt: "Hi", Time: now},
-		{Seq: 1, Prompt: "Hi", Time: now},
-		{Seq: 1, Prompt: "Hi", Time: now.Add(1)},
-	}
-	names := map[string]bool{}
-	for i := range turns {
-		name := send(&turns[i]).header.Get("Idempotency-Key")
-		if again := send(&turns[i]).header.Get("Idempotency-Key"); again != name {
-			t.Errorf("turn %d is named %q and then %q; want one name", i, name, again)
+	turn := turnOf("Hi")
+	turn.ID = "turn-1"
+	for range 2 {
+		if got := send(turn).header.Get("Idempotency-Key"); got != "turn-1" {
+			t.Errorf("the turn is named %q; want %q whenever it is sent", got, "turn-1")
 		}
-		names[name] = true
 	}
-	if len(names) != len(turns) || names[""] {
-		t.Errorf("%d turns have the names %v; want one each", len(turns), names)
+	one, other := send(turnOf("Hi")).header.Get("Idempotency-Key"), send(turnOf("Hi")).header.Get("Idempotency-Key")
+	if one == other || one == "" {
+		t.Errorf("two turns without a name are called %q and %q; want a name for each", one, other)
 	}
 }
 
@@ -350,15 +341,15 @@ func TestRelayFailures(t *testing.T) {
 		want      string // part of what the operator reads
 		temporary bool
 	}{
-		{"500", answering(500, "application/json", `{"output":"Sorry."}`), `the backend answered 500 Internal Server Error with "application/json": "{\"output\":\"Sorry.\"}"`, true},
-		{"502 from a proxy", answering(502, "text/html", "<html>\n<h1>502 Bad Gateway</h1>\n"+strings.Repeat("x", 1000)), `502 Bad Gateway with "text/html": "<html> <h1>502 Bad Gateway</h1> xx`, true},
+		{"500", answering(500, "application/json", `{"output":"Sorry."}`), `answered 500 Internal Server Error. It said: {"output":"Sorry."}`, true},
+		{"502 from a proxy", answering(502, "text/html", "<html>\n<h1>502 Bad Gateway</h1>\n"+strings.Repeat("x", 1000)), `502 Bad Gateway. It said: <html> <h1>502 Bad Gateway</h1> xx`, true},
 		{"429", answering(429, "text/plain", "slow down"), "429 Too Many Requests", true},
 		{"408", answering(408, "text/plain", ""), "408 Request Timeout", true},
-		{"422", answering(422, "application/json", `{"detail":"session_id"}`), `422 Unprocessable Entity with "application/json": "{\"detail\":\"session_id\"}"`, false},
-		{"404", answering(404, "text/html", "Cannot POST /chat"), `404 Not Found with "text/html": "Cannot POST /chat"`, false},
-		{"a terminal's commands", answering(404, "text/plain", "\x1b[2J\n\r\nboo"), `"\x1b[2J boo"`, false},
+		{"422", answering(422, "application/json", `{"detail":"session_id"}`), `422 Unprocessable Entity. It said: {"detail":"session_id"}`, false},
+		{"404", answering(404, "text/html", "Cannot POST /chat"), "404 Not Found. It said: Cannot POST /chat", false},
+		{"a terminal's commands", answering(404, "text/plain", "\x1b[2J\n\r\nboo"), "It said: [2J boo", false},
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "which is no reply: unexpected end of JSON input", false},
-		{"HTML", answering(200, "text/html", "<h1>Hello</h1>"), `the backend answered 200 with "text/html", which is no reply: invalid character '<' looking for beginning of value: "<h1>Hello</h1>"`, false},
+		{"HTML", answering(200, "text/html", "<h1>Hello</h1>"), `answered 200 with "text/html", which is no reply: invalid character '<' looking for beginning of value. It said: <h1>Hello</h1>`, false},
 		{"another JSON", answering(200, "application/json", `{"answer":"hello"}`), `neither "output" nor "content" with a "content_type"`, false},
 		{"a list", answering(200, "application/json", `[{"output":"hello"}]`), "which is no reply", false},
 		{"null", answering(200, "application/json", `null`), "which is no reply", false},
@@ -368,19 +359,19 @@ func TestRelayFailures(t *testing.T) {
 		{"a link that runs a script", answering(200, "application/json", `{"content":"a","content_type":"article","content_attributes":{"items":[{"title":"a","description":"b","link":"javascript:alert(1)"}]}}`), "content_attributes.items[0].link", false},
 		{"too long", answering(200, "application/json", `{"output":"`+strings.Repeat("a", 1<<20)+`"}`), "longer than 1048576 bytes", false},
 		{"too long a text", answering(200, "text/plain", strings.Repeat("a", 1<<20+1)), "longer than 1048576 bytes", false},
-		{"JSON that breaks off", cutOff("application/json", `{"output":`), "the backend's answer broke off: unexpected EOF", true},
-		{"text that breaks off", cutOff("text/plain", "hel"), "broke off", true},
-		{"an empty text", answering(200, "text/plain", " "), "ended without text", true},
+		{"JSON that breaks off", cutOff("application/json", `{"output":`), "broke off its answer: unexpected EOF", true},
+		{"text that breaks off", cutOff("text/plain", "hel"), "broke off its answer", true},
+		{"an empty text", answering(200, "text/plain", " "), "ended its answer without text", true},
 
-		{"events that break off", cutOff("text/event-stream", delta), "broke off", true},
-		{"events that break off within one", cutOff("text/event-stream", delta+"event: delta\ndata: {\"te"), "broke off", true},
-		{"events that end within one", events(delta + "event: delta\ndata: {\"te"), `a delta that is not {"text": …}: "{\"te"`, false},
-		{"no event", events(), "ended without text", true},
-		{"no event but comments", events(": ping\n\n"), "ended without text", true},
-		{"an error event", events(delta, "event: error\ndata: {\"error\":\"no model\"}\n\n"), `the backend sent an error event: "{\"error\":\"no model\"}"`, true},
+		{"events that break off", cutOff("text/event-stream", delta), "broke off its answer", true},
+		{"events that break off within one", cutOff("text/event-stream", delta+"event: delta\ndata: {\"te"), "broke off its answer", true},
+		{"events that end within one", events(delta + "event: delta\ndata: {\"te"), `a delta that is not {"text": …}: {"te`, false},
+		{"no event", events(), "ended its answer without text", true},
+		{"no event but comments", events(": ping\n\n"), "ended its answer without text", true},
+		{"an error event", events(delta, "event: error\ndata: {\"error\":\"no model\"}\n\n"), `sent an error event: {"error":"no model"}`, true},
 		{"a delta without text", events("event: delta\ndata: {\"delta\":\"hel\"}\n\n"), "a delta that is not", false},
 		{"a delta that is no JSON", events("event: delta\ndata: hel\n\n"), "a delta that is not", false},
-		{"a reply event that is no reply", events(delta, "event: reply\ndata: {\"output\":\"\"}\n\n"), "a reply event that is no reply: output: is empty", false},
+		{"a reply event that is no reply", events(delta, "event: reply\ndata: {\"output\":\"\"}\n\n"), "a reply event, which is no reply: output: is empty", false},
 		{"an event without end", events("data: " + strings.Repeat("a", 2<<20)), "an event longer than 1049600 bytes", false},
 		{"deltas without end", events(strings.Repeat("event: delta\ndata: {\"text\":\""+strings.Repeat("a", 1000)+"\"}\n\n", 1100)), "longer than 1048576 bytes", false},
 		{"comments without end", events(strings.Repeat(": "+strings.Repeat("a", 1000)+"\n\n", 8500)), "longer than 8388608 bytes", false},
@@ -394,7 +385,7 @@ func TestRelayFailures(t *testing.T) {
 			if failure.Temporary != test.temporary || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("temporary is %v in %v; want %v in …%s…", failure.Temporary, err, test.temporary, test.want)
 			}
-			if line := err.Error(); len(line) > 1000 || strings.ContainsAny(line, "\r\n\x1b") {
+			if line := err.Error(); len(line) > 600 || strings.ContainsAny(line, "\r\n\x1b") {
 				t.Errorf("the operator reads %q; want one short line", line)
 			}
 		})
@@ -422,6 +413,17 @@ func TestRelayReadsRetryAfter(t *testing.T) {
 	}
 }
 
+func TestRelayReadsNoRetryAfterOfAFailureThatStays(t *testing.T) {
+	_, _, err := askRelay(t.Context(), newRelay(t, bot.RelayConfig{}, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(413)
+	}))
+	var failure *parley.Failure
+	if !errors.As(err, &failure) || failure.Temporary || failure.RetryAfter != 0 {
+		t.Errorf("the failure is %+v; want one that stays and asks for no rest", failure)
+	}
+}
+
 func TestRelayFollowsNoRedirects(t *testing.T) {
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		t.Errorf("another site got %s %s with %v; want nothing", r.Method, r.URL, r.Header)
@@ -432,7 +434,7 @@ func TestRelayFollowsNoRedirects(t *testing.T) {
 			http.Redirect(w, r, elsewhere.URL+"/?key=secret", status)
 		}))
 		var failure *parley.Failure
-		if want := "a redirect to " + elsewhere.URL + ", which is not followed"; !errors.As(err, &failure) || failure.Temporary || !strings.Contains(err.Error(), want) {
+		if want := "it sends on to " + elsewhere.URL + ", which is not followed"; !errors.As(err, &failure) || failure.Temporary || !strings.Contains(err.Error(), want) {
 			t.Errorf("status %d: Reply = %v; want a failure with %q", status, err, want)
 		}
 	}
@@ -455,12 +457,110 @@ func TestRelayFailsTemporarilyWhereNobodyListens(t *testing.T) {
 	}
 }
 
+// TestRelayKeepsSecretsOutOfFailures has a backend say back all that it was told
+// in confidence, wherever it can say something.
 func TestRelayKeepsSecretsOutOfFailures(t *testing.T) {
-	relay := newRelay(t, bot.RelayConfig{Headers: map[string]string{"Authorization": "Bearer api-key-1234"}},
-		answering(401, "text/plain", `the key "api-key-1234" is wrong`))
-	_, _, err := askRelay(t.Context(), relay)
-	if err == nil || strings.Contains(err.Error(), "api-key-1234") || !strings.Contains(err.Error(), `the key \"[redacted]\" is wrong`) {
-		t.Errorf("Reply = %v; want what came back, without the key", err)
+	secrets := []string{"api-key-1234", "query-secret/5678", "query-secret%2F5678", "3fa85f64-5717-4562"}
+	tell := strings.Join(secrets, " or ")
+	link := `{"content":"a","content_type":"article","content_attributes":{"items":[{"title":"a","description":"b","link":"a link ` + tell + `"}]}}`
+	for name, backend := range map[string]http.HandlerFunc{
+		"a refusal":     answering(401, "text/plain", "wrong: "+tell),
+		"a media type":  answering(200, "x/"+strings.ReplaceAll(tell, " or ", "-"), "{}"),
+		"a bad reply":   answering(200, "application/json", link),
+		"a reply event": events("event: reply\ndata: " + link + "\n\n"),
+		"a bad delta":   events("event: delta\ndata: " + tell + "\n\n"),
+		"an error":      events("event: error\ndata: " + tell + "\n\n"),
+		"a redirect": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "https://elsewhere.example.com/3fa85f64-5717-4562?key=query-secret%2F5678&again=api-key-1234")
+			w.WriteHeader(301)
+		},
+		"a long story": answering(500, "text/plain", strings.Repeat("x", 230)+" "+tell),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(backend)
+			t.Cleanup(server.Close)
+			relay, err := bot.NewRelay(bot.RelayConfig{
+				URL:     server.URL + "/hooks/3fa85f64-5717-4562?key=query-secret%2F5678",
+				Headers: map[string]string{"Authorization": "Bearer api-key-1234"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = askRelay(t.Context(), relay)
+			var failure *parley.Failure
+			if !errors.As(err, &failure) || failure.Temporary != (name == "a long story" || name == "an error") {
+				t.Fatalf("Reply = %v; want a failure", err)
+			}
+			for _, secret := range secrets {
+				if strings.Contains(err.Error(), secret[:8]) {
+					t.Errorf("Reply = %v; want nothing of %q", err, secret)
+				}
+			}
+			if len(err.Error()) > 600 {
+				t.Errorf("the failure has %d bytes; want 600 at most", len(err.Error()))
+			}
+		})
+	}
+}
+
+// TestRelayAnswersCanBeSent has backends send texts whose JSON is too long.
+func TestRelayAnswersCanBeSent(t *testing.T) {
+	lines := strings.Repeat("line\n", 200<<10)
+	for name, backend := range map[string]http.HandlerFunc{
+		"text":   answering(200, "text/plain", lines),
+		"events": events(strings.Repeat("event: delta\ndata: {\"text\":\""+strings.Repeat("\\n", 1000)+"\"}\n\n", 1000) + "event: delta\ndata: {\"text\":\"end\"}\n\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			reply, _, err := askRelay(t.Context(), newRelay(t, bot.RelayConfig{}, backend))
+			var failure *parley.Failure
+			if !errors.As(err, &failure) || failure.Temporary || !strings.Contains(err.Error(), "the most is 1048576") {
+				t.Errorf("Reply = %d bytes, %v; want a failure that stays and says how long it may be", len(reply.Text), err)
+			}
+		})
+	}
+}
+
+// TestRelayUsesItsConnectionAgain counts the connections of many answers, which
+// the relay stops reading before their end.
+func TestRelayUsesItsConnectionAgain(t *testing.T) {
+	for name, backend := range map[string]http.HandlerFunc{
+		"JSON":    answering(200, "application/json", `{"output":"a"}`),
+		"events":  events("event: delta\ndata: {\"text\":\"a\"}\n\n", "event: reply\ndata: {\"output\":\"a\"}\n\n", ": the end\n\n"),
+		"refusal": answering(500, "text/html", strings.Repeat("x", 5000)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var connections atomic.Int64
+			server := httptest.NewUnstartedServer(backend)
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					connections.Add(1)
+				}
+			}
+			server.Start()
+			t.Cleanup(server.Close)
+			relay, err := bot.NewRelay(bot.RelayConfig{URL: server.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				askRelay(t.Context(), relay)
+			}
+			if n := connections.Load(); n > 2 { // one, and another where the end took its time
+				t.Errorf("20 turns took %d connections; want 1", n)
+			}
+		})
+	}
+}
+
+type wrapped struct{ http.RoundTripper }
+
+// TestNewRelayWhereTheDefaultTransportIsWrapped does what tracing libraries do.
+func TestNewRelayWhereTheDefaultTransportIsWrapped(t *testing.T) {
+	standard := http.DefaultTransport
+	http.DefaultTransport = wrapped{standard}
+	t.Cleanup(func() { http.DefaultTransport = standard })
+	if _, err := bot.NewRelay(bot.RelayConfig{URL: "http://localhost"}); err != nil {
+		t.Errorf("NewRelay = %v; want a relay", err)
 	}
 }
 
@@ -655,6 +755,7 @@ func TestNewRelayTellsAllProblems(t *testing.T) {
 		{bot.RelayConfig{URL: "https://:443/chat"}, []string{"URL"}},
 		{bot.RelayConfig{URL: "https://me:secret@bot.example.com/"}, []string{"URL"}},
 		{bot.RelayConfig{URL: "https://me:secret@bot.example.com:port/"}, []string{"URL"}},
+		{bot.RelayConfig{URL: "https://bot.example.com/#chat"}, []string{"URL"}},
 		{bot.RelayConfig{URL: url, Secret: "whsec_secret"}, []string{"Secret"}},
 		{bot.RelayConfig{URL: url, Secret: "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, []string{"Secret"}},
 		{bot.RelayConfig{URL: url, Headers: map[string]string{"X Key": "a", "X-Key": "a\nb", "accept": "*/*"}}, []string{`Headers["X Key"]`, `Headers["X-Key"]`, `Headers["accept"]`}},
@@ -710,7 +811,7 @@ func FuzzRelayStream(f *testing.F) {
 			}
 		case !errors.As(err, &failure):
 			t.Fatalf("the error is %v; want a failure", err)
-		case strings.ContainsAny(err.Error(), "\r\n"), len(err.Error()) > 2000:
+		case strings.ContainsAny(err.Error(), "\r\n"), len(err.Error()) > 600:
 			t.Fatalf("the failure is %q; want one short line", err)
 		}
 	})

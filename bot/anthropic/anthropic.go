@@ -122,11 +122,8 @@ func New(cfg Config) (*Bot, error) {
 
 // clientOptions are the SDK's options for a service, all of them explicit.
 func clientOptions(s *provider.Service) []option.RequestOption {
-	base := *s.BaseURL
-	base.RawQuery = ""
-	base.Path += "/" // or the SDK resolves endpoints beside it
 	options := []option.RequestOption{
-		option.WithBaseURL(base.String()),
+		option.WithBaseURL(s.Root()),
 		option.WithHTTPClient(s.Client),
 		option.WithMaxRetries(0),
 		option.WithMiddleware(s.Check),
@@ -183,7 +180,7 @@ func (b *Bot) ask(ctx context.Context, messages []parley.Message, answer *provid
 	err := stream.Err()
 	var said *anthropic.Error
 	if errors.As(err, &said) {
-		err = b.service.Complained([]byte(said.RawJSON()))
+		err = b.service.GaveUp(provider.ParseComplaint([]byte(said.RawJSON())))
 	}
 	return end, err
 }

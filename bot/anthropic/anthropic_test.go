@@ -48,6 +48,7 @@ func TestBaseURL(t *testing.T) {
 		{"https://llm.example.com/anthropic", "https://llm.example.com/anthropic/v1/messages"},
 		{"https://llm.example.com/anthropic/v1/", "https://llm.example.com/anthropic/v1/messages"},
 		{"https://llm.example.com/a%20b", "https://llm.example.com/a%20b/v1/messages"},
+		{"https://llm.example.com/a%2Fb/v1/", "https://llm.example.com/a%2Fb/v1/messages"},
 		{"https://llm.example.com?tenant=a", "https://llm.example.com/v1/messages?tenant=a"},
 	} {
 		t.Run(c.base, func(t *testing.T) {
@@ -90,6 +91,40 @@ func TestDefaults(t *testing.T) {
 	got := call(t, anthropic.Config{APIKey: "a-key"})
 	if got.Model != anthropic.DefaultModel || got.System != anthropic.DefaultSystem || got.MaxTokens != 4096 || got.Temperature != nil {
 		t.Errorf("the bot sent %s, want the defaults", got.Body)
+	}
+}
+
+// TestUsageIsTheLastCount has servers count the input at the start, at the end,
+// or both, where the end is the truth.
+func TestUsageIsTheLastCount(t *testing.T) {
+	for _, c := range []struct {
+		name, start, end string
+		want             parley.Usage
+	}{
+		{"at the start", `{"input_tokens":20,"output_tokens":1}`, `{"output_tokens":8}`, parley.Usage{InputTokens: 20, OutputTokens: 8}},
+		{"at the end", `{"input_tokens":0,"output_tokens":0}`, `{"input_tokens":20,"output_tokens":8}`, parley.Usage{InputTokens: 20, OutputTokens: 8}},
+		{"at both", `{"input_tokens":1,"output_tokens":1}`, `{"input_tokens":20,"cache_read_input_tokens":9,"output_tokens":8}`, parley.Usage{InputTokens: 29, OutputTokens: 8}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := providertest.New(t)
+			server.Set(providertest.Script{Mode: providertest.Raw, Body: []byte(
+				"event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":" + c.start + "}}\n\n" +
+					"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hi\"}}\n\n" +
+					"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":" + c.end + "}\n\n" +
+					"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")})
+			bot, err := anthropic.New(anthropic.Config{BaseURL: server.URL, Model: "some-model"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			turn := &parley.Turn{Prompt: "Hello"}
+			if _, err := bot.Reply(t.Context(), turn, func(string) {}); err != nil {
+				t.Fatal(err)
+			}
+			c.want.Model = "some-model"
+			if got := turn.Usage(); !slices.Equal(got, []parley.Usage{c.want}) {
+				t.Errorf("the usage is %+v, want %+v", got, c.want)
+			}
+		})
 	}
 }
 

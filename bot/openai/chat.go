@@ -72,7 +72,7 @@ func (b *Bot) chatParams(messages []parley.Message) openai.ChatCompletionNewPara
 func (b *Bot) complaint(err error) error {
 	var said *ssestream.StreamError
 	if errors.As(err, &said) {
-		return b.service.Complained(said.Event.Data)
+		return b.service.GaveUp(provider.ParseComplaint(said.Event.Data))
 	}
 	return err
 }

@@ -210,11 +210,8 @@ func refusesTemperature(model string) bool {
 
 // clientOptions are the SDK's options for a service, all of them explicit.
 func clientOptions(s *provider.Service) []option.RequestOption {
-	base := *s.BaseURL
-	base.RawQuery = ""
-	base.Path += "/" // or the SDK resolves endpoints beside it
 	options := []option.RequestOption{
-		option.WithBaseURL(base.String()),
+		option.WithBaseURL(s.Root()),
 		option.WithHTTPClient(s.Client),
 		option.WithMaxRetries(0),
 		option.WithMiddleware(s.Check),

@@ -27,9 +27,9 @@ func (b *Bot) askResponses(ctx context.Context, messages []parley.Message, answe
 		case "response.failed":
 			answer.Used(event.Response.Usage.InputTokens, event.Response.Usage.OutputTokens)
 			failed := event.Response.Error
-			return provider.Cut, b.service.GaveUp(failed.Message, string(failed.Code), failed.Type)
+			return provider.Cut, b.service.GaveUp(provider.Complaint{Message: failed.Message, Kinds: []string{string(failed.Code), failed.Type}})
 		case "error":
-			return provider.Cut, b.service.GaveUp(event.Message, event.Code)
+			return provider.Cut, b.service.GaveUp(provider.Complaint{Message: event.Message, Kinds: []string{event.Code}})
 		}
 	}
 	return provider.Cut, b.complaint(stream.Err())

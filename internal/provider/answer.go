@@ -68,22 +68,23 @@ func (a *Answer) Reply(ctx context.Context, turn *parley.Turn, end End, err erro
 		turn.AddUsage(a.usage)
 	}
 	reply := parley.Text(a.text.String())
-	blank := reply.Validate() != nil
+	blank := strings.TrimSpace(reply.Text) == ""
 	switch {
+	case end == Cut && ctx.Err() != nil:
+		return parley.Reply{}, ctx.Err()
+	case end == Cut:
+		return parley.Reply{}, a.service.unfinished(err)
 	case end == TooLong:
-		err = a.service.Failure(false, "sent an answer of more than %d MiB of text", maxText>>20)
+		return parley.Reply{}, a.service.Failure(false, "sent an answer of more than %d MiB of text", maxText>>20)
 	case end == Filtered:
-		err = a.service.Failure(false, "stopped the answer with a content filter")
+		return parley.Reply{}, a.service.Failure(false, "stopped the answer with a content filter")
 	case end == Length && blank:
-		err = a.service.Failure(false, "used up all tokens before it said anything: raise MaxTokens, which counts what the model thinks too")
-	case end != Cut && blank:
-		err = a.service.Failure(false, "gave an empty answer")
-	case end != Cut:
-		return reply, nil
-	case ctx.Err() != nil:
-		err = ctx.Err()
-	default:
-		err = a.service.broken(err)
+		return parley.Reply{}, a.service.Failure(false, "used up all tokens before it said anything: raise MaxTokens, which counts what the model thinks too")
+	case blank:
+		return parley.Reply{}, a.service.Failure(false, "gave an empty answer")
 	}
-	return parley.Reply{}, err
+	if err := reply.Validate(); err != nil {
+		return parley.Reply{}, a.service.Failure(false, "gave an answer that cannot be sent: %v", err)
+	}
+	return reply, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ const key = "sk-test-0123456789abcdef"
 // settings are what the bots of all providers can be told.
 type settings struct {
 	BaseURL     string
+	Path        string // that eachAPI appends
 	Key         string
 	Headers     map[string]string
 	Client      *http.Client
@@ -58,7 +60,7 @@ func eachAPI(t *testing.T, s settings, test func(t *testing.T, server *providert
 		t.Run(api, func(t *testing.T) {
 			server := providertest.New(t)
 			s := s
-			s.BaseURL = server.URL
+			s.BaseURL = server.URL + s.Path
 			if s.Key == "" {
 				s.Key = key
 			}
@@ -126,8 +128,8 @@ func TestEveryMode(t *testing.T) {
 		{script: providertest.Script{Mode: providertest.Filtered}, failure: "stopped the answer with a content filter"},
 		{script: providertest.Script{Mode: providertest.Empty}, failure: "gave an empty answer"},
 		{script: providertest.Script{Mode: providertest.Length, Pieces: []string{}}, failure: "raise MaxTokens"},
-		{script: providertest.Script{Mode: providertest.NoStream}, failure: `answered 200 OK; but with "text/html" and no event stream: is the base URL right?`},
-		{script: providertest.Script{Mode: providertest.Redirect}, failure: "redirects are not followed: is the base URL right?"},
+		{script: providertest.Script{Mode: providertest.NoStream}, failure: `answered 200 OK; but with "text/html" and no event stream: check the base URL. It said: <!DOCTYPE html>`},
+		{script: providertest.Script{Mode: providertest.Redirect}, failure: ", which is not followed: check the URL"},
 	} {
 		t.Run(fmt.Sprintf("%s %d %s", c.script.Mode, c.script.Status, c.script.Type), func(t *testing.T) {
 			eachAPI(t, settings{}, func(t *testing.T, server *providertest.Server, bot parley.Bot) {
@@ -289,11 +291,12 @@ func TestSettingsAreSent(t *testing.T) {
 	})
 }
 
-// TestNoSecretIsTold has the provider say the key and a header's value in all
-// places where it can say something.
+// TestNoSecretIsTold has the provider say the key, a header's value and word, and
+// a value of the address's query in all places where it can say something.
 func TestNoSecretIsTold(t *testing.T) {
-	const secret = "header-secret-42"
-	message := "You sent {key} and " + secret + "\nand\x1b[31m {key}" + strings.Repeat(" blah", 100) + key
+	const secret, token, query = "header-secret-42", "sk-token-4242", "query secret/42"
+	secrets := []string{key, secret, token, query, url.QueryEscape(query), url.PathEscape(query)}
+	message := "You sent {key} and " + strings.Join(secrets[1:], " or ") + "\nand\x1b[31m {key}" + strings.Repeat(" blah", 100) + key
 	scripts := []providertest.Script{
 		{Mode: providertest.RateLimited, Message: message},
 		{Mode: providertest.Complaint, Type: "server_error", Message: strings.ReplaceAll(message, "{key}", key)},
@@ -303,7 +306,11 @@ func TestNoSecretIsTold(t *testing.T) {
 	for status := 400; status < 600; status += 20 {
 		scripts = append(scripts, providertest.Script{Mode: providertest.Refused, Status: status + 1, Message: message})
 	}
-	s := settings{Headers: map[string]string{"X-Secret": secret}}
+	s := settings{
+		Path:    "?tenant=" + url.QueryEscape(query),
+		Headers: map[string]string{"X-Secret": secret, "X-Token": "Bearer " + token},
+	}
+	scripts = append(scripts, providertest.Script{Mode: providertest.Redirect})
 	for _, script := range scripts {
 		eachAPI(t, s, func(t *testing.T, server *providertest.Server, bot parley.Bot) {
 			server.Set(script)
@@ -312,14 +319,46 @@ func TestNoSecretIsTold(t *testing.T) {
 				t.Fatalf("the bot replied to %s, want an error", script.Mode)
 			}
 			text := fmt.Sprintf("%v %+v %#v", err, err, err)
-			if strings.Contains(text, key) || strings.Contains(text, secret) || strings.Contains(text, "Bearer") {
-				t.Errorf("the error tells a secret: %s", text)
+			for _, secret := range append(secrets, "Bearer") {
+				if strings.Contains(text, secret) {
+					t.Errorf("the error tells %q: %s", secret, text)
+				}
 			}
 			if len(err.Error()) > 600 || strings.ContainsAny(err.Error(), "\n\x1b") {
 				t.Errorf("the error has %d bytes: %q; want one line of at most 600", len(err.Error()), err)
 			}
 		})
 	}
+}
+
+// TestRedirectIsToldByItsHostOnly has a provider send on to an address that holds
+// a secret, as a server does that wants https.
+func TestRedirectIsToldByItsHostOnly(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "https://llm.example.com/v1/one-time-token-1234?signature=5678")
+		w.WriteHeader(http.StatusPermanentRedirect)
+	}))
+	defer server.Close()
+	for api, newBot := range makers {
+		t.Run(api, func(t *testing.T) {
+			bot, err := newBot(settings{BaseURL: server.URL, Key: key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, _, err = ask(t.Context(), bot)
+			wantFailure(t, err, "it sends on to https://llm.example.com, which is not followed", false)
+		})
+	}
+}
+
+// TestAnswerCanBeSent has a provider send a text that is short enough, and whose
+// JSON is not.
+func TestAnswerCanBeSent(t *testing.T) {
+	eachAPI(t, settings{}, func(t *testing.T, server *providertest.Server, bot parley.Bot) {
+		server.Set(providertest.Script{Pieces: []string{strings.Repeat("line\n", 100<<10), strings.Repeat("line\n", 100<<10)}})
+		_, _, _, err := ask(t.Context(), bot)
+		wantFailure(t, err, "gave an answer that cannot be sent: the reply is 1228813 bytes long; the most is 1048576", false)
+	})
 }
 
 // TestEnvironmentIsNotRead sets whatever the SDKs look for.

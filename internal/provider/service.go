@@ -15,10 +15,10 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/parley-chat/parley"
+	"github.com/parley-chat/parley/internal/upstream"
 )
 
 // DefaultSystem is the system prompt of a bot that is given none.
@@ -51,8 +51,7 @@ type Settings struct {
 // safe for concurrent use.
 type Service struct {
 	Settings
-	Client *http.Client
-	hide   *strings.Replacer
+	*upstream.Server
 }
 
 // New returns a service, or every [parley.Problem] of s at once.
@@ -64,26 +63,10 @@ func New(s Settings) (*Service, error) {
 	s.HistoryTurns = cmp.Or(s.HistoryTurns, 10)
 	s.HistoryTokens = cmp.Or(s.HistoryTokens, 2000)
 	s.Headers = maps.Clone(s.Headers)
-	var hide []string
-	for _, secret := range append(slices.Collect(maps.Values(s.Headers)), s.APIKey) {
-		if len(secret) >= minSecret {
-			hide = append(hide, secret, "[hidden]")
-		}
-	}
-	return &Service{Settings: s, Client: newClient(s.HTTPClient), hide: strings.NewReplacer(hide...)}, nil
+	return &Service{Settings: s, Server: upstream.NewServer(s.BaseURL, s.HTTPClient, s.Headers, s.APIKey)}, nil
 }
 
-// minSecret is the length from which on a key or the value of a header is
-// hidden. Shorter ones are no secrets but placeholders, such as "none", and
-// hiding them would garble the words that hold them.
-const minSecret = 8
-
-var (
-	apiKey      = regexp.MustCompile(`^[!-~]*$`)
-	headerName  = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$") // RFC 9110, section 5.6.2
-	headerValue = regexp.MustCompile(`^[\t -~\x{80}-\x{10FFFF}]*$`)   // section 5.5
-	ownHeaders  = []string{"Accept", "Accept-Encoding", "Connection", "Content-Length", "Content-Type", "Host", "Transfer-Encoding"}
-)
+var apiKey = regexp.MustCompile(`^[!-~]*$`)
 
 // check reports everything that is wrong with the settings but for the URL,
 // which [ParseURL] checked.
@@ -110,17 +93,7 @@ func (s Settings) check() error {
 	if s.HistoryTokens < 0 {
 		ps.Add("HistoryTokens", "%d is negative; for no history, set HistoryTurns to -1", s.HistoryTokens)
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
-		path := fmt.Sprintf("Headers[%q]", name)
-		switch {
-		case !headerName.MatchString(name):
-			ps.Add(path, "is no name of a header; write letters, digits and dashes")
-		case slices.Contains(ownHeaders, http.CanonicalHeaderKey(name)):
-			ps.Add(path, "is set by the bot; leave it out")
-		case !headerValue.MatchString(s.Headers[name]):
-			ps.Add(path, "has a value with control characters, such as a line break; leave them out")
-		}
-	}
+	ps.AddAll("Headers", upstream.CheckHeaders(s.Headers))
 	return ps.Err()
 }
 
@@ -150,23 +123,26 @@ func (s *Service) Messages(ctx context.Context, turn *parley.Turn) ([]parley.Mes
 // path. If the path ends with one of the endpoints, such as "/chat/completions",
 // it is cut off and returned. Errors do not quote the address.
 func ParseURL(raw string, endpoints ...string) (base *url.URL, endpoint string, err error) {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil: // which may tell a password
-		return nil, "", fmt.Errorf(`is not a URL; write one such as "https://llm.example.com/v1"`)
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		return nil, "", fmt.Errorf(`has to begin with http:// or https:// and a host, as in "http://localhost:11434/v1"`)
-	case u.User != nil:
-		return nil, "", fmt.Errorf("holds a user or password, which end up in logs; write an APIKey, or an Authorization header")
-	case u.Fragment != "":
-		return nil, "", fmt.Errorf("has a part after #, which is never sent; leave it out")
+	u, err := upstream.ParseURL(raw, "https://llm.example.com/v1")
+	if err != nil {
+		return nil, "", err
 	}
-	u.Path = strings.TrimRight(u.Path, "/")
+	path := strings.TrimRight(u.EscapedPath(), "/") // an escaped slash is a part of a name
 	for _, e := range endpoints {
-		if path, ok := strings.CutSuffix(u.Path, e); ok {
-			u.Path = path
-			return u, e, nil
+		if before, ok := strings.CutSuffix(path, e); ok {
+			path, endpoint = before, e
+			break
 		}
 	}
-	return u, "", nil
+	u.RawPath = path
+	u.Path, err = url.PathUnescape(path)
+	return u, endpoint, err
+}
+
+// Root returns the address below which the SDKs look for endpoints: without the
+// query, and with a slash at its end, or they would look beside it.
+func (s *Service) Root() string {
+	root := *s.BaseURL
+	root.RawQuery, root.ForceQuery = "", false
+	return root.String() + "/"
 }

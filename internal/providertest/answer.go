@@ -158,9 +158,9 @@ func (a *answer) stream() {
 // pieces sends the text. It reports whether the client still listens.
 func (a *answer) pieces(o outcome) bool {
 	if a.Mode == Huge {
-		piece := strings.Repeat("a", hugePiece)
-		for sent := 0; sent < hugeText; sent += len(piece) {
-			if !a.events([]event{a.dialect.delta(piece)}) {
+		piece := format([]event{a.dialect.delta(strings.Repeat("a", hugePiece))})
+		for sent := 0; sent < hugeText; sent += hugePiece {
+			if !a.print(piece) {
 				return false
 			}
 		}
@@ -207,7 +207,9 @@ func (a *answer) sleep() bool {
 }
 
 // events sends events at once. It reports whether the client still listens.
-func (a *answer) events(events []event) bool {
+func (a *answer) events(events []event) bool { return a.print(format(events)) }
+
+func format(events []event) string {
 	var text strings.Builder
 	for _, e := range events {
 		if e.name != "" {
@@ -219,7 +221,7 @@ func (a *answer) events(events []event) bool {
 		}
 		fmt.Fprintf(&text, "data: %s\n\n", data)
 	}
-	return a.print(text.String())
+	return text.String()
 }
 
 func (a *answer) print(text string) bool {

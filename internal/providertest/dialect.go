@@ -187,15 +187,20 @@ func (messages) event(kind string, data object) event {
 	return event{kind, data}
 }
 
-func (m messages) message(content []object, stop any, output int) object {
+func (m messages) message(content []object, stop any, usage object) object {
 	return object{"id": "msg_1", "type": "message", "role": "assistant", "model": m.model, "content": content,
-		"stop_reason": stop, "stop_sequence": nil,
-		"usage": object{"input_tokens": InputTokens, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": output}}
+		"stop_reason": stop, "stop_sequence": nil, "usage": usage}
+}
+
+// usage is what was used up so far. Its counts are cumulative, and each takes
+// the place of the one before.
+func (messages) usage(input, output int) object {
+	return object{"input_tokens": input, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": output}
 }
 
 func (m messages) begin() []event {
 	return []event{
-		m.event("message_start", object{"message": m.message([]object{}, nil, 1)}),
+		m.event("message_start", object{"message": m.message([]object{}, nil, m.usage(1, 1))}),
 		m.event("content_block_start", object{"index": 0, "content_block": object{"type": "text", "text": ""}}),
 		m.event("ping", object{}),
 	}
@@ -211,7 +216,7 @@ func (messages) refuse(string) []event { return nil }
 func (m messages) end(o outcome) []event {
 	return []event{
 		m.event("content_block_stop", object{"index": 0}),
-		m.event("message_delta", object{"delta": object{"stop_reason": m.stop(o), "stop_sequence": nil}, "usage": object{"output_tokens": OutputTokens}}),
+		m.event("message_delta", object{"delta": object{"stop_reason": m.stop(o), "stop_sequence": nil}, "usage": m.usage(InputTokens, OutputTokens)}),
 		m.event("message_stop", object{}),
 	}
 }
@@ -235,5 +240,5 @@ func (m messages) whole(o outcome) object {
 	if o.text != "" {
 		content = append(content, object{"type": "text", "text": o.text, "citations": nil})
 	}
-	return m.message(content, m.stop(o), OutputTokens)
+	return m.message(content, m.stop(o), m.usage(InputTokens, OutputTokens))
 }
