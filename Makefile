@@ -16,7 +16,8 @@ run: ## serve on port 3001
 test: deps node check tsc ## pass everything: installs what the tests need, then runs all of them
 	go test -shuffle=on ./...
 	go -C tools test ./bundle
-	go -C proof test ./...
+	go -C proof test -p 1 ./crash ./powercut ./faults ./disk ./ledger ./llm
+	go -C proof test -short ./providers
 
 check: fmt vet staticcheck generated race size ## the quick gate: format, vet, staticcheck, generated files, race, shuffle, size
 

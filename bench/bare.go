@@ -53,11 +53,16 @@ func serveBare(name string) error {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(bareReply{"Thank you for your message! How can I help you today?"})
 	})
+	return serve(mux)
+}
+
+// serve serves on PORT.
+func serve(h http.Handler) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
 	if err != nil {
 		return err
 	}
-	return http.Serve(listener, mux)
+	return http.Serve(listener, h)
 }
 
 // bareWriter inserts rows in groups: one transaction, and so one sync, for all

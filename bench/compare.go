@@ -61,7 +61,7 @@ func (b bench) compare() error {
 	return nil
 }
 
-func median(results []result, of func(result) float64) float64 {
+func median[T any](results []T, of func(T) float64) float64 {
 	values := make([]float64, len(results))
 	for i, r := range results {
 		values[i] = of(r)

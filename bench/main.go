@@ -3,9 +3,11 @@
 //
 //	go run ./bench            # CPU a request, requests a second, memory, start
 //	go run ./bench -flat      # cost by stored sessions and by length of a session
+//	go run ./bench -streams   # CPU a token, memory a stream, delay of the first token
 //
-// Each server is a process of its own on one core (GOMAXPROCS=1); the load comes
-// from this process over 64 connections. CPU seconds are the server process's
+// Each server is a process of its own on one core (GOMAXPROCS=1), or on two for
+// streams; the load comes from this process over 64 connections, or over one for
+// each stream. CPU seconds are the server process's
 // own, user and system, as Linux accounts them. Compare the ratios of one run,
 // not the figures of two.
 package main
@@ -26,10 +28,19 @@ func main() {
 	connections := flag.Int("connections", 64, "connections at once")
 	flat := flag.Bool("flat", false, "measure cost by stored sessions and by length of a session")
 	most := flag.Int("sessions", 1_000_000, "with -flat: the most stored sessions")
+	streams := flag.Bool("streams", false, "measure answers that are streamed")
+	concurrent := flag.Int("concurrent", 1_000, "with -streams: streams at once")
+	tokens := flag.Int("tokens", 200, "with -streams: tokens of each")
 	bare := flag.String("bare", "", "serve as the named bare server (the bench starts these itself)")
 	flag.Parse()
 
-	if *bare != "" {
+	switch *bare {
+	case "":
+	case "upstream":
+		log.Fatal(serveUpstream())
+	case "proxy":
+		log.Fatal(serveProxy())
+	default:
 		log.Fatal(serveBare(*bare))
 	}
 	dir, err := os.MkdirTemp("", "parley-bench-")
@@ -37,13 +48,17 @@ func main() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	b := bench{dir: dir, requests: *requests, rounds: *rounds, connections: *connections}
+	b := bench{dir: dir, requests: *requests, rounds: *rounds, connections: *connections, cores: 1}
 	if err := b.build(); err != nil {
 		log.Fatal(err)
 	}
-	if *flat {
+	switch {
+	case *flat:
 		err = b.flat(*most)
-	} else {
+	case *streams:
+		b.cores = 2
+		err = b.streams(*concurrent, *tokens)
+	default:
 		err = b.compare()
 	}
 	if err != nil {
@@ -56,6 +71,7 @@ func main() {
 type bench struct {
 	dir                           string
 	requests, rounds, connections int
+	cores                         int // for each server
 }
 
 // build compiles the server that is measured.

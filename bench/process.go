@@ -24,19 +24,20 @@ type process struct {
 // startParley starts the real server, as it is shipped: the whole chain of
 // middleware and the access log, which goes to a file. Only the rate limit is
 // off, or there would be nothing to measure.
-func (b bench) startParley(name, databaseURL string) (*process, error) {
+func (b bench) startParley(name, databaseURL string, settings ...string) (*process, error) {
 	cmd := exec.Command(b.binary())
 	cmd.Env = []string{"NODE_ENV=production", "HOST=127.0.0.1", "RATE_LIMIT=0", "DATABASE_URL=" + databaseURL, "MAX_TURNS=100000"}
+	cmd.Env = append(cmd.Env, settings...)
 	return b.startProcess(name, cmd)
 }
 
-func (b bench) startBare(name string) (*process, error) {
+func (b bench) startBare(name string, settings ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, "-bare", name)
-	cmd.Env = []string{"BENCH_DIR=" + b.dir}
+	cmd.Env = append(settings, "BENCH_DIR="+b.dir)
 	return b.startProcess("bare "+name, cmd)
 }
 
@@ -52,7 +53,7 @@ func (b bench) startProcess(name string, cmd *exec.Cmd) (*process, error) {
 	defer logs.Close()
 	cmd.Dir = b.dir
 	cmd.Stdout, cmd.Stderr = logs, logs
-	cmd.Env = append(cmd.Env, "GOMAXPROCS=1", "PORT="+port)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("GOMAXPROCS=%d", b.cores), "PORT="+port)
 	p := &process{name: name, addr: "127.0.0.1:" + port, cmd: cmd}
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
