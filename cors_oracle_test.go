@@ -279,7 +279,10 @@ func TestOriginsAgreeWithOracle(t *testing.T) {
 		if err != nil {
 			t.Fatalf("the library refuses the list %q: %v", text, err)
 		}
-		for _, origin := range origins {
+		for i, origin := range origins {
+			if testing.Short() && i%4 != 0 {
+				continue // the quick gate looks at a quarter
+			}
 			pairs++
 			if diff := compareOrigin(ours, peer, list, origin); diff != "" {
 				t.Errorf("list %q, origin %q: %s", text, origin, diff)
