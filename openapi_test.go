@@ -57,6 +57,9 @@ func validate(r *http.Request, body []byte, route *routers.Route, params map[str
 // Every vector agrees with the description: what is accepted is described as
 // valid, and every answer has a status, headers and a body that are described.
 func TestVectorsAgreeWithOpenAPI(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the validator is slow under the race detector; run without -short")
+	}
 	_, router := openAPI(t)
 	h := newChat(t, vectorConfig(t)).Handler()
 	covered := map[string]bool{}
@@ -181,6 +184,9 @@ func TestFailuresAgreeWithOpenAPI(t *testing.T) {
 // Every reply that the server may send is described, and what it never sends is
 // not.
 func TestReplyVectorsAgreeWithOpenAPI(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the validator is slow under the race detector; run without -short")
+	}
 	doc, router := openAPI(t)
 	r := httptest.NewRequest("POST", "/chat", nil)
 	route, params, err := router.FindRoute(r)
