@@ -23,10 +23,7 @@ const (
 // request's token names, oldest first: what a bot remembers of it, no more. A
 // session id names no conversation here.
 func (c *Chat) serveHistory(w http.ResponseWriter, r *http.Request) {
-	token, err := c.sessionFromToken(w, r)
-	if err == nil && token == nil {
-		err = &Error{Code: CodeForbidden, Message: "Invalid session token"}
-	}
+	token, err := c.requireToken(w, r)
 	if err != nil {
 		WriteError(w, err)
 		return

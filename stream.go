@@ -187,10 +187,7 @@ func (s *answerStream) write(data []byte) error {
 // after it lost its connection or in another window. The first event, "prompt",
 // says which turn that is. While none is answered, there is no content.
 func (c *Chat) serveStream(w http.ResponseWriter, r *http.Request) {
-	token, err := c.sessionFromToken(w, r)
-	if err == nil && token == nil {
-		err = &Error{Code: CodeForbidden, Message: "Invalid session token"}
-	}
+	token, err := c.requireToken(w, r)
 	if err != nil {
 		WriteError(w, err)
 		return

@@ -106,12 +106,26 @@ func (c *Chat) sessionFromToken(w http.ResponseWriter, r *http.Request) (*sessio
 	now := time.Now()
 	token, ok := c.tokens.verify(text, now)
 	if !ok {
-		return nil, &Error{Code: CodeForbidden, Message: "Invalid session token"}
+		return nil, errBadToken
 	}
 	if fresh, due := c.tokens.renew(token, now); due {
 		w.Header().Set(sessionHeader, c.tokens.sign(fresh))
 	}
 	return &token, nil
+}
+
+// errBadToken is the answer to a token that is missing where one is needed, or
+// that is not valid.
+var errBadToken = &Error{Code: CodeForbidden, Message: "Invalid session token"}
+
+// requireToken is sessionFromToken for what a token alone opens: a request
+// without one is refused.
+func (c *Chat) requireToken(w http.ResponseWriter, r *http.Request) (*sessionToken, error) {
+	token, err := c.sessionFromToken(w, r)
+	if err == nil && token == nil {
+		err = errBadToken
+	}
+	return token, err
 }
 
 // serveSession begins a session: it answers with a token for a conversation
