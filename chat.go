@@ -301,14 +301,14 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err == nil {
-		if err = c.store.Finish(ctx, j.session, begun.Seq, reply, time.Now()); err == nil {
+		if err = c.store.Finish(ctx, begun.Record, reply, time.Now()); err == nil {
 			return reply, nil
 		}
 		err = c.storeFailed("finish a turn", j.session, err)
 	}
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), storeTimeout) // Finish may have used up the other
 	defer cancel()
-	if abandonErr := c.store.Abandon(ctx, j.session, begun.Seq); abandonErr != nil {
+	if abandonErr := c.store.Abandon(ctx, begun.Record); abandonErr != nil {
 		c.storeFailed("abandon a turn", j.session, abandonErr)
 	}
 	return Reply{}, err

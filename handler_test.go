@@ -53,18 +53,18 @@ func (s *brokenStore) Begin(ctx context.Context, turn parley.NewTurn) (parley.Be
 	return s.Store.Begin(ctx, turn)
 }
 
-func (s *brokenStore) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+func (s *brokenStore) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 	if s.finish != nil {
 		return s.finish
 	}
-	return s.Store.Finish(ctx, session, seq, reply, at)
+	return s.Store.Finish(ctx, turn, reply, at)
 }
 
-func (s *brokenStore) Abandon(ctx context.Context, session string, seq int) error {
+func (s *brokenStore) Abandon(ctx context.Context, turn parley.Record) error {
 	if s.abandon != nil {
 		return s.abandon
 	}
-	return s.Store.Abandon(ctx, session, seq)
+	return s.Store.Abandon(ctx, turn)
 }
 
 func (s *brokenStore) Transcript(ctx context.Context, page parley.Page) ([]parley.Record, error) {

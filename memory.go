@@ -65,6 +65,7 @@ func (m *Memory) Begin(ctx context.Context, turn NewTurn) (Begun, error) {
 		}
 		m.remove(same)
 	}
+	behind := m.behind(turn)
 	next := &Record{Session: turn.Session, Seq: 1, First: 1, Key: turn.Key, Prompt: turn.Prompt, Began: turn.Time}
 	if newest := m.newest(turn.Session); newest != nil {
 		next.Seq, next.First = newest.Seq+1, newest.First
@@ -81,7 +82,7 @@ func (m *Memory) Begin(ctx context.Context, turn NewTurn) (Begun, error) {
 	if turn.Key != "" {
 		m.keys[sessionKey{turn.Session, turn.Key}] = next
 	}
-	return Begun{Record: *next, Fresh: true}, nil
+	return Begun{Record: *next, Fresh: true, Behind: behind}, nil
 }
 
 // same returns the turn that the same message began before, or nil. The caller
@@ -104,6 +105,20 @@ func (m *Memory) same(turn NewTurn) *Record {
 	return nil
 }
 
+// behind returns the number of the newest turn of a session that runs, or 0.
+// The caller holds the lock.
+func (m *Memory) behind(turn NewTurn) int {
+	for _, r := range slices.Backward(m.sessions[turn.Session]) {
+		switch {
+		case r.Began.Before(turn.DeadBefore):
+			return 0
+		case r.Reply == nil:
+			return r.Seq
+		}
+	}
+	return 0
+}
+
 // newest returns the newest turn of a session, or nil. The caller holds the lock.
 func (m *Memory) newest(session string) *Record {
 	records := m.sessions[session]
@@ -122,14 +137,14 @@ func (r *Record) lastMessage() time.Time {
 }
 
 // Finish implements [TurnStore].
-func (m *Memory) Finish(ctx context.Context, session string, seq int, reply Reply, at time.Time) error {
+func (m *Memory) Finish(ctx context.Context, turn Record, reply Reply, at time.Time) error {
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
-	r := m.find(session, seq)
+	r := m.find(turn)
 	if r == nil {
-		return fmt.Errorf("parley: the session has no turn %d", seq)
+		return fmt.Errorf("parley: turn %d was taken back", turn.Seq)
 	}
 	if r.Reply == nil {
 		r.Reply, r.Ended = &reply, at
@@ -138,12 +153,12 @@ func (m *Memory) Finish(ctx context.Context, session string, seq int, reply Repl
 }
 
 // Abandon implements [TurnStore].
-func (m *Memory) Abandon(ctx context.Context, session string, seq int) error {
+func (m *Memory) Abandon(ctx context.Context, turn Record) error {
 	if err := m.lock(ctx); err != nil {
 		return err
 	}
 	defer m.mu.Unlock()
-	if r := m.find(session, seq); r != nil && r.Reply == nil {
+	if r := m.find(turn); r != nil && r.Reply == nil {
 		m.remove(r)
 	}
 	return nil
@@ -155,10 +170,12 @@ func (m *Memory) place(session string, seq int) (int, bool) {
 	return slices.BinarySearchFunc(m.sessions[session], seq, func(r *Record, seq int) int { return r.Seq - seq })
 }
 
-// find returns a turn, or nil. The caller holds the lock.
-func (m *Memory) find(session string, seq int) *Record {
-	if i, ok := m.place(session, seq); ok {
-		return m.sessions[session][i]
+// find returns what is kept of a turn, or nil. The caller holds the lock.
+func (m *Memory) find(turn Record) *Record {
+	if i, ok := m.place(turn.Session, turn.Seq); ok {
+		if r := m.sessions[turn.Session][i]; r.Began.Equal(turn.Began) {
+			return r
+		}
 	}
 	return nil
 }
@@ -252,26 +269,18 @@ func (m *Memory) Sweep(ctx context.Context, before time.Time, limit int) (int, e
 	}
 	defer m.mu.Unlock()
 	swept, seen := 0, 0
-	var running []*Record
 	for _, r := range m.byAge {
 		if swept == limit || !r.Began.Before(before) {
 			break
 		}
 		seen++
-		switch {
-		case m.find(r.Session, r.Seq) != r: // abandoned before
-		case r.Reply == nil:
-			running = append(running, r)
-		default:
+		if m.find(*r) == r { // not abandoned before
 			m.remove(r)
 			swept++
 		}
 	}
 	clear(m.byAge[:seen]) // or the array behind it would keep what was deleted
 	m.byAge = m.byAge[seen:]
-	if len(running) > 0 {
-		m.byAge = append(running, m.byAge...)
-	}
 	return swept, nil
 }
 

@@ -107,20 +107,20 @@ type forgetfulStore struct {
 	finished atomic.Int64 // turns of kept sessions since it forgets
 }
 
-func (s *forgetfulStore) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+func (s *forgetfulStore) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 	s.mu.Lock()
 	if !s.forgets {
-		s.kept[session] = true
+		s.kept[turn.Session] = true
 	}
-	kept := s.kept[session]
+	kept := s.kept[turn.Session]
 	s.mu.Unlock()
 	if !kept {
-		return s.Memory.Abandon(ctx, session, seq)
+		return s.Memory.Abandon(ctx, turn)
 	}
 	if s.forgets {
 		s.finished.Add(1)
 	}
-	return s.Memory.Finish(ctx, session, seq, reply, at)
+	return s.Memory.Finish(ctx, turn, reply, at)
 }
 
 // A thousand visitors with ids that can be guessed told a bot a secret, which

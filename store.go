@@ -31,9 +31,10 @@ type Store interface {
 	// first call makes them; every later call, from any node, gets the same.
 	Secret(ctx context.Context, name string) ([]byte, error)
 
-	// Sweep deletes records whose turn began before the given time, oldest
-	// first and no more than limit, and returns how many it deleted. It never
-	// deletes a turn that runs. Submissions are not swept.
+	// Sweep deletes records whose turn began before the given time, no more than
+	// limit, and returns how many it deleted: of finished turns the oldest first,
+	// and every one that is not finished, because none runs for that long.
+	// Submissions are not swept.
 	Sweep(ctx context.Context, before time.Time, limit int) (int, error)
 
 	// Close releases the store. It waits for the calls that run; every later call
@@ -49,16 +50,17 @@ type TurnStore interface {
 	// A begun turn need not be durable before it is finished.
 	Begin(ctx context.Context, turn NewTurn) (Begun, error)
 
-	// Finish commits the reply of a turn that was begun. It is durable before
-	// it returns. Finishing a turn that is finished changes nothing and returns
-	// nil. Finishing an unknown one, which was taken back, is an error: its reply
-	// is not kept.
-	Finish(ctx context.Context, session string, seq int, reply Reply, at time.Time) error
+	// Finish commits the reply of a turn that Begin returned, known by its
+	// Session, Seq and Began: a number that was taken back may be another turn's
+	// by now. It is durable before it returns. Finishing a turn that is finished
+	// changes nothing and returns nil. Finishing an unknown one, which was taken
+	// back, is an error: its reply is not kept.
+	Finish(ctx context.Context, turn Record, reply Reply, at time.Time) error
 
-	// Abandon takes back a turn that was begun and not finished, as though it
-	// had never been; its number may be given again. Abandoning a turn that is
-	// finished or unknown changes nothing.
-	Abandon(ctx context.Context, session string, seq int) error
+	// Abandon takes back a turn that Begin returned and that is not finished, as
+	// though it had never been; its number may be given again. Abandoning a turn
+	// that is finished or unknown changes nothing.
+	Abandon(ctx context.Context, turn Record) error
 
 	// Transcript returns records of a session in ascending order, those of
 	// turns that run included.
@@ -92,6 +94,7 @@ type NewTurn struct {
 type Begun struct {
 	Record      // the turn; its Reply is set when it was finished before
 	Fresh  bool // the turn was begun by this call, and the caller must finish or abandon it
+	Behind int  // the number of the newest turn before a fresh one that is not finished and began at or after DeadBefore; 0 for none
 }
 
 // A Record is what a store keeps of one turn.

@@ -571,12 +571,12 @@ type slowCommits struct {
 	healed atomic.Bool
 }
 
-func (s *slowCommits) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+func (s *slowCommits) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 	if !s.healed.Load() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return s.Store.Finish(ctx, session, seq, reply, at)
+	return s.Store.Finish(ctx, turn, reply, at)
 }
 
 // A panickyStore breaks when a turn begins.

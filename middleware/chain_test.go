@@ -24,7 +24,7 @@ const testSecret = "0123456789abcdef0123456789abcdef"
 type setup struct {
 	proxies  string
 	rate     middleware.Rate
-	limiter  middleware.Limiter
+	limiter  parley.Limiter
 	required bool // tokens against CSRF
 	log      io.Writer
 }

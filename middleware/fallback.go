@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/parley-chat/parley"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 // the shared one fails: at the same rate, so that each process lets through no
 // more than the limit by itself, and never all or nothing.
 type fallback struct {
-	shared Limiter
+	shared parley.Limiter
 	local  *MemoryLimiter
 	log    *slog.Logger
 
@@ -27,12 +29,12 @@ type fallback struct {
 	restUntil time.Time
 }
 
-func newFallback(shared Limiter, log *slog.Logger) *fallback {
+func newFallback(shared parley.Limiter, log *slog.Logger) *fallback {
 	return &fallback{shared: shared, local: NewMemoryLimiter(0), log: log}
 }
 
-// Take implements [Limiter]. Its error is always nil.
-func (f *fallback) Take(ctx context.Context, key string, limit int, window time.Duration) (Hit, error) {
+// Take implements [parley.Limiter]. Its error is always nil.
+func (f *fallback) Take(ctx context.Context, key string, limit int, window time.Duration) (parley.Hit, error) {
 	if !f.resting() {
 		hit, err := f.ask(ctx, key, limit, window)
 		f.note(err)
@@ -44,7 +46,7 @@ func (f *fallback) Take(ctx context.Context, key string, limit int, window time.
 }
 
 // ask asks the shared limiter. A client that leaves does not make it fail.
-func (f *fallback) ask(ctx context.Context, key string, limit int, window time.Duration) (Hit, error) {
+func (f *fallback) ask(ctx context.Context, key string, limit int, window time.Duration) (parley.Hit, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sharedTimeout)
 	defer cancel()
 	return f.shared.Take(ctx, key, limit, window)

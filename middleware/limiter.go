@@ -5,28 +5,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/parley-chat/parley"
 )
 
-// A Limiter counts hits in fixed windows. The window of a key begins with its
-// first hit and lasts as long as that hit says; the first hit after its end
-// begins the next.
-//
-// Take counts one hit of key, atomically over everybody who shares the limiter,
-// and returns how many there were in the key's window, this one included. What
-// is beyond limit need not be counted on: limit+1 says as much as any larger
-// number. Implementations must be safe for concurrent use, and should answer
-// within a few milliseconds.
-type Limiter interface {
-	Take(ctx context.Context, key string, limit int, window time.Duration) (Hit, error)
-}
-
-// A Hit is what a [Limiter] says of one hit.
-type Hit struct {
-	Count int           // hits in the window, this one included
-	Reset time.Duration // how long until the window ends
-}
-
-// MemoryLimiter is a [Limiter] of one process, with a bound on its memory: it
+// MemoryLimiter is a [parley.Limiter] of one process, with a bound on its memory: it
 // remembers a fixed number of windows, about 150 bytes each. A hit costs the
 // same, however many there are.
 //
@@ -62,8 +45,8 @@ func NewMemoryLimiter(maxKeys int) *MemoryLimiter {
 	return &MemoryLimiter{most: maxKeys, index: map[string]int{}}
 }
 
-// Take implements [Limiter]. Its error is always nil.
-func (m *MemoryLimiter) Take(_ context.Context, key string, limit int, length time.Duration) (Hit, error) {
+// Take implements [parley.Limiter]. Its error is always nil.
+func (m *MemoryLimiter) Take(_ context.Context, key string, limit int, length time.Duration) (parley.Hit, error) {
 	now := time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -79,7 +62,7 @@ func (m *MemoryLimiter) Take(_ context.Context, key string, limit int, length ti
 		w.count, w.ends = 0, now.Add(length)
 	}
 	w.count, w.limit = min(w.count, limit)+1, limit
-	return Hit{Count: w.count, Reset: w.ends.Sub(now)}, nil
+	return parley.Hit{Count: w.count, Reset: w.ends.Sub(now)}, nil
 }
 
 // makeRoom looks at a few windows, forgets those that are over, and one more if

@@ -14,7 +14,7 @@ import (
 // A Rate is how many requests one client may make within a window.
 type Rate struct {
 	// Name tells this rate from others, on the wire, in the words of a refusal
-	// ("Too many chat requests, …") and in the keys of a [Limiter]: small
+	// ("Too many chat requests, …") and in the keys of a [parley.Limiter]: small
 	// letters, digits and hyphens. Empty means "chat".
 	Name string
 	// Limit is the number of requests. 0 means 100.
@@ -39,7 +39,7 @@ type Rate struct {
 //
 // It expects the client's address in RemoteAddr; see [ClientAddr]. The error
 // is of type [parley.Problems].
-func RateLimit(rate Rate, limiter Limiter, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+func RateLimit(rate Rate, limiter parley.Limiter, log *slog.Logger) (func(http.Handler) http.Handler, error) {
 	rate, err := rate.check()
 	if err != nil {
 		return nil, err

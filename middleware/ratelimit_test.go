@@ -23,7 +23,7 @@ import (
 const tooMany = `{"error":"Too many chat requests, please try again later."}` + "\n"
 
 // limited returns a rate limit around a handler that says nothing.
-func limited(t testing.TB, rate middleware.Rate, limiter middleware.Limiter) http.Handler {
+func limited(t testing.TB, rate middleware.Rate, limiter parley.Limiter) http.Handler {
 	t.Helper()
 	limit, err := middleware.RateLimit(rate, limiter, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -251,20 +251,20 @@ func TestWindowsThatAreOverGoFirst(t *testing.T) {
 
 // shaky is a limiter that can be made to fail or to hang.
 type shaky struct {
-	middleware.Limiter
+	parley.Limiter
 	err   atomic.Pointer[error]
 	hangs atomic.Bool
 	asked atomic.Int64
 }
 
-func (s *shaky) Take(ctx context.Context, key string, limit int, window time.Duration) (middleware.Hit, error) {
+func (s *shaky) Take(ctx context.Context, key string, limit int, window time.Duration) (parley.Hit, error) {
 	s.asked.Add(1)
 	if s.hangs.Load() {
 		<-ctx.Done()
-		return middleware.Hit{}, ctx.Err()
+		return parley.Hit{}, ctx.Err()
 	}
 	if err := s.err.Load(); err != nil {
-		return middleware.Hit{}, *err
+		return parley.Hit{}, *err
 	}
 	return s.Limiter.Take(ctx, key, limit, window)
 }
@@ -338,11 +338,11 @@ func TestClientsThatLeaveDoNotFailTheLimiter(t *testing.T) {
 }
 
 // ctxLimiter fails when its context is over, as a database does.
-type ctxLimiter struct{ middleware.Limiter }
+type ctxLimiter struct{ parley.Limiter }
 
-func (l ctxLimiter) Take(ctx context.Context, key string, limit int, window time.Duration) (middleware.Hit, error) {
+func (l ctxLimiter) Take(ctx context.Context, key string, limit int, window time.Duration) (parley.Hit, error) {
 	if err := ctx.Err(); err != nil {
-		return middleware.Hit{}, err
+		return parley.Hit{}, err
 	}
 	return l.Limiter.Take(ctx, key, limit, window)
 }

@@ -133,8 +133,8 @@ func TestEveryAnswerIsSafe(t *testing.T) {
 // stuck is a limiter in which everybody used up everything.
 type stuck struct{}
 
-func (stuck) Take(_ context.Context, _ string, limit int, window time.Duration) (middleware.Hit, error) {
-	return middleware.Hit{Count: limit + 1, Reset: window}, nil
+func (stuck) Take(_ context.Context, _ string, limit int, window time.Duration) (parley.Hit, error) {
+	return parley.Hit{Count: limit + 1, Reset: window}, nil
 }
 
 func TestStrictTransportSecurity(t *testing.T) {

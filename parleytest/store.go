@@ -26,6 +26,8 @@ func Store(t *testing.T, open func(t *testing.T) parley.Store) {
 		{"times are kept to the millisecond", testTimes},
 		{"replies are kept as they are", testReplies},
 		{"an abandoned turn leaves nothing", testAbandon},
+		{"a number belongs to the turn that has it", testTakenBack},
+		{"what a turn is behind", testBehind},
 		{"the turns of a session are in order", testOrder},
 		{"an unknown session is empty", testUnknownSession},
 		{"pages", testPages},
@@ -44,7 +46,7 @@ func Store(t *testing.T, open func(t *testing.T) parley.Store) {
 		{"any text", testAnyText},
 		{"large values", testLargeValues},
 		{"old turns are swept", testSweep},
-		{"sweeping leaves what runs", testSweepRunning},
+		{"turns that never ended are swept", testSweepDead},
 		{"submissions", testSubmissions},
 		{"submissions side by side", testSubmissionsSideBySide},
 		{"secrets", testSecrets},
@@ -165,7 +167,7 @@ func (s *storeTest) reused(what string, m parley.NewTurn) {
 // finish finishes a turn now and returns it as it is then.
 func (s *storeTest) finish(r parley.Record, reply parley.Reply) parley.Record {
 	s.Helper()
-	if err := s.store.Finish(s.Context(), r.Session, r.Seq, reply, s.now); err != nil {
+	if err := s.store.Finish(s.Context(), r, reply, s.now); err != nil {
 		s.Fatalf("Finish(%s): %v", record(r), err)
 	}
 	r.Reply, r.Ended = &reply, s.now
@@ -180,7 +182,7 @@ func (s *storeTest) answer(m parley.NewTurn) parley.Record {
 
 func (s *storeTest) abandon(r parley.Record) {
 	s.Helper()
-	if err := s.store.Abandon(s.Context(), r.Session, r.Seq); err != nil {
+	if err := s.store.Abandon(s.Context(), r); err != nil {
 		s.Fatalf("Abandon(%s): %v", record(r), err)
 	}
 }

@@ -110,7 +110,7 @@ func testCloseWaits(t *testing.T, open func() parley.Store) {
 	var group sync.WaitGroup
 	for i, r := range begun {
 		group.Go(func() {
-			returned[i] = s.store.Finish(s.Context(), r.Session, r.Seq, parley.Text("done"), s.now)
+			returned[i] = s.store.Finish(s.Context(), r, parley.Text("done"), s.now)
 			one <- true
 		})
 	}

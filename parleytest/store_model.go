@@ -181,6 +181,11 @@ func (m *model) trySweep() {
 	before, limit := m.now.Add(-pick(m, 0, time.Second, time.Hour)), pick(m, 1, 2, 1000)
 	m.note("Sweep %s, %d", moment(before), limit)
 	want := 0
+	for _, r := range slices.Clone(m.records) { // the dead need not be swept in any order
+		if r.Reply == nil && r.Began.Before(before) {
+			m.giveUp(r)
+		}
+	}
 	for _, r := range slices.Clone(m.records) {
 		if want < limit && r.Reply != nil && r.Began.Before(before) {
 			m.remove(r)

@@ -59,7 +59,7 @@ func (s *storeTest) tryAnswer(m parley.NewTurn) error {
 	if !begun.Fresh {
 		return fmt.Errorf("Begin(%s) found %s; want a fresh turn", message(m), record(begun.Record))
 	}
-	if err := s.store.Finish(s.Context(), m.Session, begun.Seq, parley.Text("You said: "+m.Prompt), s.now); err != nil {
+	if err := s.store.Finish(s.Context(), begun.Record, parley.Text("You said: "+m.Prompt), s.now); err != nil {
 		return fmt.Errorf("Finish(%s): %w", record(begun.Record), err)
 	}
 	return nil
@@ -95,7 +95,7 @@ func testFinishRace(s *storeTest) {
 		r := s.fresh("a message", s.message("s", fmt.Sprint("prompt ", i)))
 		first := make(chan string, 1) // a reply that was there when Finish returned
 		s.sideBySide(replies, replies, func(n int) error {
-			if err := s.store.Finish(s.Context(), r.Session, r.Seq, parley.Text(fmt.Sprint("reply ", n)), s.now); err != nil {
+			if err := s.store.Finish(s.Context(), r, parley.Text(fmt.Sprint("reply ", n)), s.now); err != nil {
 				return err
 			}
 			all, err := s.store.Transcript(s.Context(), parley.Page{Session: "s", From: r.Seq, Limit: 1})
@@ -131,9 +131,9 @@ func testAbandonRace(s *storeTest) {
 		r := begun[n/2]
 		// Which of the two comes first is up to chance, whoever is started first.
 		if (n+n/2)%2 == 0 {
-			return s.store.Abandon(s.Context(), "s", r.Seq)
+			return s.store.Abandon(s.Context(), r)
 		}
-		finished[n/2] = s.store.Finish(s.Context(), "s", r.Seq, parley.Text("done"), s.now) == nil
+		finished[n/2] = s.store.Finish(s.Context(), r, parley.Text("done"), s.now) == nil
 		return nil
 	})
 	var want []parley.Record
@@ -157,7 +157,7 @@ func testLongSession(s *storeTest) {
 			begun = append(begun, s.fresh("a message", s.message("s", fmt.Sprint("prompt ", i*turns+n+1))))
 		}
 		s.sideBySide(turns, 64, func(n int) error {
-			return s.store.Finish(s.Context(), "s", begun[n].Seq, parley.Text("reply to "+begun[n].Prompt), s.now)
+			return s.store.Finish(s.Context(), begun[n], parley.Text("reply to "+begun[n].Prompt), s.now)
 		})
 		s.pass(time.Minute)
 	}
@@ -206,8 +206,8 @@ func (s *storeTest) wantRefused(ctx context.Context, running parley.Record, why 
 			_, err := s.store.Begin(ctx, s.message("s", "Hello"))
 			return err
 		},
-		"Finish":  func() error { return s.store.Finish(ctx, "s", running.Seq, parley.Text("Hi"), s.now) },
-		"Abandon": func() error { return s.store.Abandon(ctx, "s", running.Seq) },
+		"Finish":  func() error { return s.store.Finish(ctx, running, parley.Text("Hi"), s.now) },
+		"Abandon": func() error { return s.store.Abandon(ctx, running) },
 		"Transcript": func() error {
 			_, err := s.store.Transcript(ctx, parley.Page{Session: "s", Limit: 1})
 			return err
@@ -265,7 +265,7 @@ func testCancelledOnTheWay(s *storeTest) {
 	s.sideBySide(turns, 16, func(i int) error {
 		ctx, cancel := context.WithTimeout(s.Context(), time.Duration(i)*10*time.Microsecond)
 		defer cancel()
-		returned[i] = s.store.Finish(ctx, "s", begun[i].Seq, parley.Text("early"), s.now)
+		returned[i] = s.store.Finish(ctx, begun[i], parley.Text("early"), s.now)
 		if returned[i] != nil && ctx.Err() == nil {
 			return returned[i]
 		}
@@ -277,7 +277,7 @@ func testCancelledOnTheWay(s *storeTest) {
 		}
 	}
 	s.sideBySide(turns, 16, func(i int) error {
-		return s.store.Finish(s.Context(), "s", begun[i].Seq, parley.Text("late"), s.now)
+		return s.store.Finish(s.Context(), begun[i], parley.Text("late"), s.now)
 	})
 	all := s.transcript("s")
 	if len(all) != turns {

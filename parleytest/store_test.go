@@ -25,8 +25,8 @@ import (
 type altered struct {
 	parley.Store
 	begin       func(context.Context, parley.NewTurn) (parley.Begun, error)
-	finish      func(context.Context, string, int, parley.Reply, time.Time) error
-	abandon     func(context.Context, string, int) error
+	finish      func(context.Context, parley.Record, parley.Reply, time.Time) error
+	abandon     func(context.Context, parley.Record) error
 	transcript  func(context.Context, parley.Page) ([]parley.Record, error)
 	submit      func(context.Context, parley.Submission) (parley.Submission, error)
 	submissions func(context.Context, string, int64, int) ([]parley.Submission, error)
@@ -51,12 +51,12 @@ func (s *altered) Begin(ctx context.Context, turn parley.NewTurn) (parley.Begun,
 	return s.begin(ctx, turn)
 }
 
-func (s *altered) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-	return s.finish(ctx, session, seq, reply, at)
+func (s *altered) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+	return s.finish(ctx, turn, reply, at)
 }
 
-func (s *altered) Abandon(ctx context.Context, session string, seq int) error {
-	return s.abandon(ctx, session, seq)
+func (s *altered) Abandon(ctx context.Context, turn parley.Record) error {
+	return s.abandon(ctx, turn)
 }
 
 func (s *altered) Transcript(ctx context.Context, page parley.Page) ([]parley.Record, error) {
@@ -89,7 +89,7 @@ var brokenStores = []struct {
 	breaks func(s *altered)
 }{
 	{"loses replies", "a turn is begun and finished", func(s *altered) {
-		s.finish = func(context.Context, string, int, parley.Reply, time.Time) error { return nil }
+		s.finish = func(context.Context, parley.Record, parley.Reply, time.Time) error { return nil }
 	}},
 	{"hides turns that run", "a turn is begun and finished", func(s *altered) {
 		s.transcript = func(ctx context.Context, page parley.Page) ([]parley.Record, error) {
@@ -98,8 +98,8 @@ var brokenStores = []struct {
 		}
 	}},
 	{"keeps seconds", "a turn is begun and finished", func(s *altered) {
-		s.finish = func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-			return s.Store.Finish(ctx, session, seq, reply, at.Truncate(time.Second))
+		s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+			return s.Store.Finish(ctx, turn, reply, at.Truncate(time.Second))
 		}
 	}},
 	{"rounds times later", "times are kept to the millisecond", func(s *altered) {
@@ -113,12 +113,12 @@ var brokenStores = []struct {
 	}},
 	{"minds a second finish", "a turn is begun and finished", func(s *altered) { s.finish = finishOnce(s.Store) }},
 	{"keeps text only", "replies are kept as they are", func(s *altered) {
-		s.finish = func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-			return s.Store.Finish(ctx, session, seq, parley.Text(reply.PlainText()), at)
+		s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+			return s.Store.Finish(ctx, turn, parley.Text(reply.PlainText()), at)
 		}
 	}},
 	{"keeps abandoned turns", "an abandoned turn leaves nothing", func(s *altered) {
-		s.abandon = func(context.Context, string, int) error { return nil }
+		s.abandon = func(context.Context, parley.Record) error { return nil }
 	}},
 	{"has everything backwards", "the turns of a session are in order", func(s *altered) {
 		s.transcript = func(ctx context.Context, page parley.Page) ([]parley.Record, error) {
@@ -213,12 +213,12 @@ var brokenStores = []struct {
 	{"buries a moment early", "a dead turn is taken back", asking(func(turn *parley.NewTurn) { turn.DeadBefore = turn.DeadBefore.Add(time.Millisecond) })},
 	{"buries a moment late", "a dead turn is taken back", asking(func(turn *parley.NewTurn) { turn.DeadBefore = turn.DeadBefore.Add(-time.Millisecond) })},
 	{"abandons the newest", "anything in any order", func(s *altered) {
-		s.abandon = func(ctx context.Context, session string, seq int) error {
-			newest, err := s.Store.Transcript(ctx, parley.Page{Session: session, Limit: 1})
+		s.abandon = func(ctx context.Context, turn parley.Record) error {
+			newest, err := s.Store.Transcript(ctx, parley.Page{Session: turn.Session, Limit: 1})
 			if err == nil && len(newest) == 1 {
-				seq = newest[0].Seq
+				turn = newest[0]
 			}
-			return s.Store.Abandon(ctx, session, seq)
+			return s.Store.Abandon(ctx, turn)
 		}
 	}},
 	{"drops a finish beside another", "side by side in one session", func(s *altered) {
@@ -237,8 +237,8 @@ var brokenStores = []struct {
 	}},
 	{"minds a second finish at once", "finished twice side by side", func(s *altered) { s.finish = finishOnce(s.Store) }},
 	{"keeps quiet about a lost reply", "finished and abandoned side by side", func(s *altered) {
-		s.finish = func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-			s.Store.Finish(ctx, session, seq, reply, at)
+		s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+			s.Store.Finish(ctx, turn, reply, at)
 			return ctx.Err()
 		}
 	}},
@@ -263,27 +263,41 @@ var brokenStores = []struct {
 			return s.Store.Sweep(ctx, before.Add(time.Millisecond), limit)
 		}
 	}},
-	{"sweeps what runs", "sweeping leaves what runs", func(s *altered) {
-		var mu sync.Mutex
-		var begun []parley.Record
-		s.begin = func(ctx context.Context, turn parley.NewTurn) (parley.Begun, error) {
-			b, err := s.Store.Begin(ctx, turn)
-			mu.Lock()
-			defer mu.Unlock()
-			begun = append(begun, b.Record)
-			return b, err
-		}
+	{"sweeps nothing that never ended", "turns that never ended are swept", func(s *altered) {
 		s.sweep = func(ctx context.Context, before time.Time, limit int) (int, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			for _, r := range begun {
-				if r.Began.Before(before) {
-					s.Store.Abandon(ctx, r.Session, r.Seq)
-				}
+			records, err := s.Store.Transcript(ctx, parley.Page{Session: "s", Limit: 1})
+			if err != nil || len(records) == 0 || records[0].Reply == nil {
+				return 0, err
 			}
 			return s.Store.Sweep(ctx, before, limit)
 		}
 	}},
+	{"goes by the number", "a number belongs to the turn that has it", func(s *altered) {
+		s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+			has, err := s.Store.Transcript(ctx, parley.Page{Session: turn.Session, From: turn.Seq, Limit: 1})
+			if err == nil && len(has) == 1 {
+				turn = has[0]
+			}
+			return s.Store.Finish(ctx, turn, reply, at)
+		}
+	}},
+	{"takes back by the number", "a number belongs to the turn that has it", func(s *altered) {
+		s.abandon = func(ctx context.Context, turn parley.Record) error {
+			has, err := s.Store.Transcript(ctx, parley.Page{Session: turn.Session, From: turn.Seq, Limit: 1})
+			if err == nil && len(has) == 1 {
+				turn = has[0]
+			}
+			return s.Store.Abandon(ctx, turn)
+		}
+	}},
+	{"knows of nothing that runs", "what a turn is behind", func(s *altered) {
+		s.begin = func(ctx context.Context, turn parley.NewTurn) (parley.Begun, error) {
+			begun, err := s.Store.Begin(ctx, turn)
+			begun.Behind = 0
+			return begun, err
+		}
+	}},
+	{"waits for the dead", "what a turn is behind", asking(func(turn *parley.NewTurn) { turn.DeadBefore = time.Time{} })},
 	{"keeps a submission twice", "submissions", func(s *altered) {
 		s.submit = func(ctx context.Context, submission parley.Submission) (parley.Submission, error) {
 			id := submission.ID
@@ -321,13 +335,13 @@ var brokenStores = []struct {
 		}
 	}},
 	{"takes back what is called off", "calls that are called off on the way", func(s *altered) {
-		s.finish = func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+		s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 			runtime.Gosched()
 			if err := ctx.Err(); err != nil {
-				s.Store.Abandon(context.WithoutCancel(ctx), session, seq)
+				s.Store.Abandon(context.WithoutCancel(ctx), turn)
 				return err
 			}
-			return s.Store.Finish(ctx, session, seq, reply, at)
+			return s.Store.Finish(ctx, turn, reply, at)
 		}
 	}},
 	{"does not close", "nothing works once it is closed", func(s *altered) {
@@ -346,26 +360,26 @@ func asking(change func(*parley.NewTurn)) func(*altered) {
 }
 
 // finishOnce returns a Finish that refuses turns that are finished.
-func finishOnce(store parley.Store) func(context.Context, string, int, parley.Reply, time.Time) error {
-	return func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-		found, err := store.Transcript(ctx, parley.Page{Session: session, From: seq, Before: seq + 1, Limit: 1})
+func finishOnce(store parley.Store) func(context.Context, parley.Record, parley.Reply, time.Time) error {
+	return func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+		found, err := store.Transcript(ctx, parley.Page{Session: turn.Session, From: turn.Seq, Before: turn.Seq + 1, Limit: 1})
 		if err == nil && len(found) == 1 && found[0].Reply != nil {
 			return errors.New("the turn is finished")
 		}
-		return store.Finish(ctx, session, seq, reply, at)
+		return store.Finish(ctx, turn, reply, at)
 	}
 }
 
 // finishAlone returns a Finish that does nothing while another one runs.
-func finishAlone(store parley.Store) func(context.Context, string, int, parley.Reply, time.Time) error {
+func finishAlone(store parley.Store) func(context.Context, parley.Record, parley.Reply, time.Time) error {
 	var running atomic.Int64
-	return func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+	return func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 		defer running.Add(-1)
 		if running.Add(1) > 1 {
 			return nil
 		}
 		runtime.Gosched()
-		return store.Finish(ctx, session, seq, reply, at)
+		return store.Finish(ctx, turn, reply, at)
 	}
 }
 
@@ -401,8 +415,8 @@ var brokenDurableStores = []struct {
 		path := filepath.Join(t.TempDir(), "parley.db")
 		return func() parley.Store {
 			return alter(open(t, path), func(s *altered) {
-				s.finish = func(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
-					go s.Store.Finish(context.WithoutCancel(ctx), session, seq, reply, at)
+				s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+					go s.Store.Finish(context.WithoutCancel(ctx), turn, reply, at)
 					return nil
 				}
 			})

@@ -24,10 +24,10 @@ func testTurn(s *storeTest) {
 	s.finish(first, parley.Text("Something else"))
 	s.wantTranscript("finished a second time", "s", want)
 
-	if err := s.store.Finish(s.Context(), "s", 2, parley.Text("Hi"), s.now); err == nil {
+	if err := s.store.Finish(s.Context(), parley.Record{Session: "s", Seq: 2, Began: time.Now()}, parley.Text("Hi"), s.now); err == nil {
 		s.Error("finishing a turn that never was returned nil; want an error, since the reply is not kept")
 	}
-	if err := s.store.Finish(s.Context(), "nobody", 1, parley.Text("Hi"), s.now); err == nil {
+	if err := s.store.Finish(s.Context(), parley.Record{Session: "nobody", Seq: 1, Began: time.Now()}, parley.Text("Hi"), s.now); err == nil {
 		s.Error("finishing a turn of an unknown session returned nil; want an error, since the reply is not kept")
 	}
 	s.wantTranscript("after that", "s", want)
@@ -91,7 +91,7 @@ func testAbandon(s *storeTest) {
 	s.abandon(first)
 	s.wantTranscript("abandoned", "s")
 	s.abandon(first)
-	if err := s.store.Abandon(s.Context(), "nobody", 7); err != nil {
+	if err := s.store.Abandon(s.Context(), parley.Record{Session: "nobody", Seq: 7, Began: time.Now()}); err != nil {
 		s.Errorf("abandoning an unknown turn: %v; want nil", err)
 	}
 
@@ -108,6 +108,49 @@ func testAbandon(s *storeTest) {
 		s.Errorf("a turn begun after turn %d has the number %d; want a higher one", three.Seq, two.Seq)
 	}
 	s.wantTranscript("begun again", "s", again, three, two)
+}
+
+// testTakenBack has a turn come back after its number went to another: its node
+// was away for so long that others took it for dead.
+func testTakenBack(s *storeTest) {
+	late := s.fresh("a message", s.message("s", "late"))
+	s.abandon(late)
+	s.pass(time.Second)
+	other := s.fresh("another message", s.message("s", "other"))
+	late.Seq = other.Seq // in a store that gives every number once
+	if err := s.store.Finish(s.Context(), late, parley.Text("late"), s.now); err == nil {
+		s.Error("a turn that was taken back was finished; want an error, since its reply is not kept")
+	}
+	s.abandon(late)
+	s.wantTranscript("after the one that was taken back", "s", other)
+	other = s.finish(other, parley.Text("done"))
+	if err := s.store.Finish(s.Context(), late, parley.Text("late"), s.now); err == nil {
+		s.Error("a turn that was taken back was finished like the one that has its number; want an error")
+	}
+	s.wantTranscript("after both", "s", other)
+}
+
+func testBehind(s *storeTest) {
+	behind := func(what string, begun parley.Begun, want int) {
+		s.Helper()
+		if begun.Behind != want {
+			s.Errorf("%s: turn %d is behind turn %d; want %d", what, begun.Seq, begun.Behind, want)
+		}
+	}
+	first := s.begin(s.message("s", "first"))
+	behind("the first turn", first, 0)
+	s.pass(time.Millisecond)
+	second := s.begin(s.message("s", "second"))
+	behind("with one that runs", second, first.Seq)
+	s.finish(second.Record, parley.Text("done"))
+	s.pass(time.Millisecond)
+	third := s.begin(s.message("s", "third"))
+	behind("with one that runs before one that is finished", third, first.Seq)
+	s.pass(time.Millisecond)
+	behind("with two that run", s.begin(s.message("s", "fourth")), third.Seq)
+	behind("in another session", s.begin(s.message("other", "first")), 0)
+	s.pass(turnLife + time.Second)
+	behind("with none but dead ones", s.begin(s.message("s", "fifth")), 0)
 }
 
 func testOrder(s *storeTest) {

@@ -74,7 +74,7 @@ func testAnyText(s *storeTest) {
 		want[i].Reply, want[i].Ended = &replies[i], s.now
 	}
 	s.sideBySide(n, 64, func(i int) error {
-		return s.store.Finish(s.Context(), "s", want[i].Seq, replies[i], s.now)
+		return s.store.Finish(s.Context(), want[i], replies[i], s.now)
 	})
 	for i, got := range s.transcript("s") {
 		if got.Prompt != want[i].Prompt || got.Reply == nil || got.Reply.Text != replies[i].Text {

@@ -11,9 +11,9 @@ import (
 // early is a store that says a turn is durable before it is.
 type early struct{ parley.Store }
 
-func (s early) Finish(ctx context.Context, session string, seq int, reply parley.Reply, at time.Time) error {
+func (s early) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 	time.AfterFunc(20*time.Millisecond, func() {
-		if err := s.Store.Finish(context.WithoutCancel(ctx), session, seq, reply, at); err != nil {
+		if err := s.Store.Finish(context.WithoutCancel(ctx), turn, reply, at); err != nil {
 			slog.Error("an acknowledged turn is not stored", "error", err)
 		}
 	})

@@ -47,7 +47,7 @@ func BenchmarkTurn(b *testing.B) {
 				if err != nil {
 					return err
 				}
-				return store.Finish(b.Context(), session, begun.Seq, benchReply, time.Now())
+				return store.Finish(b.Context(), begun.Record, benchReply, time.Now())
 			})
 		})
 	}

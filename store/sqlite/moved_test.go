@@ -30,7 +30,7 @@ func TestAFileThatIsGoneIsNotWrittenTo(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				return store.Finish(t.Context(), "s", begun.Seq, parley.Text("Hi"), time.Now())
+				return store.Finish(t.Context(), begun.Record, parley.Text("Hi"), time.Now())
 			}
 			if err := finish("before"); err != nil {
 				t.Fatalf("before, a turn is finished with %v", err)

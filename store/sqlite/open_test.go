@@ -318,8 +318,8 @@ func refusals(t *testing.T, store parley.Store) map[string]error {
 	_, sweep := store.Sweep(t.Context(), time.Now(), 1)
 	return map[string]error{
 		"Begin":   begin,
-		"Finish":  store.Finish(t.Context(), "s", 1, parley.Text("Hi"), time.Now()),
-		"Abandon": store.Abandon(t.Context(), "s", 1),
+		"Finish":  store.Finish(t.Context(), parley.Record{Session: "s", Seq: 1, Began: time.Now()}, parley.Text("Hi"), time.Now()),
+		"Abandon": store.Abandon(t.Context(), parley.Record{Session: "s", Seq: 1, Began: time.Now()}),
 		"Submit":  submit,
 		"Secret":  secret,
 		"Sweep":   sweep,

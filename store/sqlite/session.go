@@ -140,9 +140,31 @@ func (s *session) load(c *conn, t *parley.NewTurn) error {
 }
 
 // find returns a turn that runs, or nil. The caller holds s.mu.
-func (s *session) find(seq int) *turn {
+func (s *session) find(turn parley.Record) *turn {
 	for _, t := range s.running {
-		if t.Seq == seq {
+		if t.Seq == turn.Seq && t.Began.Equal(turn.Began) {
+			return t
+		}
+	}
+	return nil
+}
+
+// behind returns the number of the newest turn that runs and is not dead, or 0.
+// The caller holds s.mu.
+func (s *session) behind(deadBefore time.Time) int {
+	for _, t := range slices.Backward(s.running) {
+		if !t.Began.Before(deadBefore) {
+			return t.Seq
+		}
+	}
+	return 0
+}
+
+// dead returns a turn that began before a time and is not being finished, or
+// nil. The caller holds s.mu.
+func (s *session) dead(before time.Time) *turn {
+	for _, t := range s.running {
+		if t.commit == nil && t.Began.Before(before) {
 			return t
 		}
 	}
@@ -230,4 +252,34 @@ func (ss *sessions) release(s *session) {
 		ss.cost -= last.cost
 		delete(ss.byKey, last.key)
 	}
+}
+
+// sweep forgets up to limit turns that began before a time and were never
+// finished, and returns how many.
+func (ss *sessions) sweep(before time.Time, limit int) int {
+	ss.mu.Lock()
+	held := slices.Collect(maps.Values(ss.byKey))
+	held = slices.DeleteFunc(held, func(s *session) bool { return s.holds == 0 }) // nothing runs there
+	ss.mu.Unlock()
+	swept := 0
+	for _, s := range held {
+		swept += ss.sweepSession(s, before, limit-swept)
+	}
+	return swept
+}
+
+func (ss *sessions) sweepSession(s *session, before time.Time, limit int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	swept := 0
+	for swept < limit {
+		t := s.dead(before)
+		if t == nil {
+			break
+		}
+		s.remove(t)
+		ss.release(s)
+		swept++
+	}
+	return swept
 }

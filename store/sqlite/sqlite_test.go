@@ -61,7 +61,7 @@ func begin(t *testing.T, store parley.Store, m parley.NewTurn) parley.Record {
 }
 
 func finish(t *testing.T, store parley.Store, r parley.Record) error {
-	return store.Finish(t.Context(), r.Session, r.Seq, parley.Text("You said: "+r.Prompt), time.Now())
+	return store.Finish(t.Context(), r, parley.Text("You said: "+r.Prompt), time.Now())
 }
 
 // answer begins and finishes a turn.

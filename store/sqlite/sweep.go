@@ -16,7 +16,7 @@ func (s *Store) Sweep(ctx context.Context, before time.Time, limit int) (int, er
 		return 0, err
 	}
 	defer s.leave()
-	swept := 0
+	swept := s.sessions.sweep(before, limit)
 	for swept < limit {
 		batch := min(sweepBatch, limit-swept)
 		n, err := s.sweep(ctx, micros(before), batch)

@@ -58,8 +58,9 @@ func (s *Store) begin(ctx context.Context, session *session, t *parley.NewTurn) 
 
 	next := &turn{Record: parley.Record{Session: t.Session, Key: t.Key, Prompt: t.Prompt, Began: fromMicros(micros(t.Time))}}
 	next.Seq, next.First = session.next(t.RestSince)
+	begun := parley.Begun{Record: next.Record, Fresh: true, Behind: session.behind(t.DeadBefore)}
 	session.running = append(session.running, next)
-	return parley.Begun{Record: next.Record, Fresh: true}, nil
+	return begun, nil
 }
 
 // same returns the turn that runs and was begun by the same message, or nil.
@@ -93,7 +94,7 @@ func (s *Store) sameFinished(ctx context.Context, session *session, t *parley.Ne
 }
 
 // Finish implements [parley.TurnStore].
-func (s *Store) Finish(ctx context.Context, key string, seq int, reply parley.Reply, at time.Time) error {
+func (s *Store) Finish(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
 	if err := s.enter(ctx, writing); err != nil {
 		return err
 	}
@@ -102,13 +103,13 @@ func (s *Store) Finish(ctx context.Context, key string, seq int, reply parley.Re
 	if err != nil {
 		return s.wrap("encode a reply", err)
 	}
-	session := s.sessions.hold(key)
+	session := s.sessions.hold(turn.Session)
 	defer s.sessions.release(session)
 	for {
-		commit, mine := s.commitOf(session, seq, string(data), at)
+		commit, mine := s.commitOf(session, turn, string(data), at)
 		switch {
 		case commit == nil:
-			return s.wrap("finish a turn", s.finishedBefore(ctx, key, seq))
+			return s.wrap("finish a turn", s.finishedBefore(ctx, turn))
 		case mine:
 			return s.wrap("finish a turn", s.writer.do(ctx, commit))
 		}
@@ -121,10 +122,10 @@ func (s *Store) Finish(ctx context.Context, key string, seq int, reply parley.Re
 
 // commitOf returns the change that finishes a turn that runs, and whether it is
 // a new one, which the caller has to make. It is nil where no such turn runs.
-func (s *Store) commitOf(session *session, seq int, reply string, at time.Time) (commit *change, mine bool) {
+func (s *Store) commitOf(session *session, turn parley.Record, reply string, at time.Time) (commit *change, mine bool) {
 	session.mu.Lock()
 	defer session.mu.Unlock()
-	t := session.find(seq)
+	t := session.find(turn)
 	switch {
 	case t == nil:
 		return nil, false
@@ -158,25 +159,25 @@ func (s *Store) ended(session *session, t *turn, at time.Time, err error) {
 
 // finishedBefore returns nil for a turn that is finished, and an error for one
 // that is unknown: its answer is not kept, and nobody may think it was.
-func (s *Store) finishedBefore(ctx context.Context, session string, seq int) error {
-	r, err := s.finishedTurn(ctx, session, seq)
-	if r == nil && err == nil {
-		return fmt.Errorf("the session has no turn %d", seq)
+func (s *Store) finishedBefore(ctx context.Context, turn parley.Record) error {
+	r, err := s.finishedTurn(ctx, turn.Session, turn.Seq)
+	if err == nil && (r == nil || !r.Began.Equal(turn.Began)) {
+		return fmt.Errorf("turn %d was taken back", turn.Seq)
 	}
 	return err
 }
 
 // Abandon implements [parley.TurnStore].
-func (s *Store) Abandon(ctx context.Context, key string, seq int) error {
+func (s *Store) Abandon(ctx context.Context, turn parley.Record) error {
 	if err := s.enter(ctx, writing); err != nil {
 		return err
 	}
 	defer s.leave()
-	session := s.sessions.hold(key)
+	session := s.sessions.hold(turn.Session)
 	defer s.sessions.release(session)
 	session.mu.Lock()
 	defer session.mu.Unlock()
-	switch t := session.find(seq); {
+	switch t := session.find(turn); {
 	case t == nil:
 	case t.commit != nil:
 		t.abandoned = true // it is finished, unless that fails

@@ -149,10 +149,10 @@ func TestWhatTakesTooLongIsGivenUpAndDoneLater(t *testing.T) {
 	r := begin(t, store, message("s", "Hello"))
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if err := store.Finish(ctx, "s", r.Seq, parley.Text("Hi"), time.Now()); !errors.Is(err, context.DeadlineExceeded) {
+	if err := store.Finish(ctx, r, parley.Text("Hi"), time.Now()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("Finish of a database that somebody holds returned %v; want that the time is up", err)
 	}
-	if err := store.Abandon(t.Context(), "s", r.Seq); err != nil {
+	if err := store.Abandon(t.Context(), r); err != nil {
 		t.Fatalf("Abandon: %v", err)
 	}
 	// The change is under way, so nobody may get the number.
@@ -180,7 +180,7 @@ func TestDatabaseThatSomebodyHolds(t *testing.T) {
 	execute(t, shell, "BEGIN IMMEDIATE")
 	r := begin(t, store, message("s", "Hello"))
 	wantUnavailable(t, finish(t, store, r))
-	if err := store.Abandon(t.Context(), "s", r.Seq); err != nil {
+	if err := store.Abandon(t.Context(), r); err != nil {
 		t.Fatalf("Abandon: %v", err)
 	}
 	execute(t, shell, "ROLLBACK")
