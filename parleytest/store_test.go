@@ -384,11 +384,7 @@ func finishAlone(store parley.Store) func(context.Context, parley.Record, parley
 }
 
 // brokenDurableStores each forget something when they are closed.
-var brokenDurableStores = []struct {
-	name string
-	part string
-	open func(t *testing.T) (open func() parley.Store)
-}{
+var brokenDurableStores = []brokenPlace{
 	{"forgets everything", "turns are there again", func(t *testing.T) func() parley.Store {
 		return func() parley.Store { return open(t, filepath.Join(t.TempDir(), "parley.db")) }
 	}},
@@ -446,7 +442,7 @@ func TestStoreFindsBrokenStores(t *testing.T) {
 	for _, broken := range brokenStores {
 		t.Run(broken.name, func(t *testing.T) { wantBroken(t, broken.name, broken.part) })
 	}
-	for _, broken := range brokenDurableStores {
+	for _, broken := range slices.Concat(brokenDurableStores, brokenArchives, brokenSharedStores) {
 		t.Run(broken.name, func(t *testing.T) { wantBroken(t, broken.name, broken.part) })
 	}
 }
@@ -464,7 +460,7 @@ func TestStoreAcceptsAGoodStore(t *testing.T) {
 	for _, broken := range brokenStores {
 		proven[strings.ReplaceAll(broken.part, " ", "_")] = true
 	}
-	for _, broken := range brokenDurableStores {
+	for _, broken := range slices.Concat(brokenDurableStores, brokenArchives, brokenSharedStores) {
 		proven[strings.ReplaceAll(broken.part, " ", "_")] = true
 	}
 	for _, part := range parts {
@@ -505,6 +501,8 @@ func TestBrokenStore(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "parley.db")
 			return func() parley.Store { return open(t, path) }
 		})
+		parleytest.Archive(t, archives(nil))
+		parleytest.Shared(t, cluster(nil))
 	}
 	for _, broken := range brokenStores {
 		if broken.name == name {
@@ -514,6 +512,16 @@ func TestBrokenStore(t *testing.T) {
 	for _, broken := range brokenDurableStores {
 		if broken.name == name {
 			parleytest.DurableStore(t, broken.open)
+		}
+	}
+	for _, broken := range brokenArchives {
+		if broken.name == name {
+			parleytest.Archive(t, broken.open)
+		}
+	}
+	for _, broken := range brokenSharedStores {
+		if broken.name == name {
+			parleytest.Shared(t, broken.open)
 		}
 	}
 }

@@ -254,6 +254,15 @@ func (ss *sessions) release(s *session) {
 	}
 }
 
+// reload has the next turn of a session read what is in the database.
+func (ss *sessions) reload(key string) {
+	s := ss.hold(key)
+	defer ss.release(s)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loaded = false
+}
+
 // sweep forgets up to limit turns that began before a time and were never
 // finished, and returns how many.
 func (ss *sessions) sweep(before time.Time, limit int) int {

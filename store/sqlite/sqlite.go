@@ -46,7 +46,7 @@ type Store struct {
 	closed bool
 }
 
-var _ parley.Store = (*Store)(nil)
+var _ parley.Archive = (*Store)(nil)
 
 // readers is how many goroutines read at once. A read takes microseconds where
 // the operating system has the pages in memory, so a few are enough.

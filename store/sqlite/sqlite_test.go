@@ -12,17 +12,20 @@ import (
 	"github.com/parley-chat/parley/store/sqlite"
 )
 
-func TestStore(t *testing.T) {
-	parleytest.DurableStore(t, func(t *testing.T) func() parley.Store {
-		path := filepath.Join(t.TempDir(), "parley.db")
-		return func() parley.Store {
-			store, err := sqlite.Open(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return store
+func TestStore(t *testing.T) { parleytest.DurableStore(t, place) }
+
+func TestArchive(t *testing.T) { parleytest.Archive(t, place) }
+
+// place makes room for a store and returns what opens it.
+func place(t *testing.T) func() parley.Store {
+	path := filepath.Join(t.TempDir(), "parley.db")
+	return func() parley.Store {
+		store, err := sqlite.Open(path)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		return store
+	}
 }
 
 // open opens a store that is closed with the test.

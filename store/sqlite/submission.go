@@ -77,12 +77,18 @@ func toSubmission(row []driver.Value) (parley.Submission, error) {
 
 // Secret implements [parley.Store].
 func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
+	fresh := make([]byte, 32)
+	rand.Read(fresh) // never fails: see crypto/rand
+	return s.keepSecret(ctx, name, fresh)
+}
+
+// keepSecret keeps a secret under a name that has none, and returns the one that
+// it has then.
+func (s *Store) keepSecret(ctx context.Context, name string, fresh []byte) ([]byte, error) {
 	if err := s.enter(ctx, writing); err != nil {
 		return nil, err
 	}
 	defer s.leave()
-	fresh := make([]byte, 32)
-	rand.Read(fresh) // never fails: see crypto/rand
 	var secret []byte
 	err := s.writer.do(ctx, newChange(0, func(c *conn) error {
 		if _, err := c.exec(`INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING`, name, fresh); err != nil {
@@ -94,7 +100,7 @@ func (s *Store) Secret(ctx context.Context, name string) ([]byte, error) {
 		}, name)
 	}))
 	if err != nil {
-		return nil, s.wrap("read a secret", err)
+		return nil, s.wrap("keep a secret", err)
 	}
 	return secret, nil
 }

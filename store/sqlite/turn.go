@@ -231,18 +231,9 @@ func (s *Store) finishedTurns(ctx context.Context, page parley.Page) ([]parley.R
 	err := s.read(ctx, func(c *conn) error {
 		return c.query(`SELECT seq, first, key, prompt, reply, began, ended FROM turns WHERE session = ? AND seq >= ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
 			func(row []driver.Value) error {
-				r := parley.Record{
-					Session: page.Session,
-					Seq:     int(row[0].(int64)),
-					First:   int(row[1].(int64)),
-					Key:     row[2].(string),
-					Prompt:  row[3].(string),
-					Reply:   new(parley.Reply),
-					Began:   fromMicros(row[5].(int64)),
-					Ended:   fromMicros(row[6].(int64)),
-				}
-				if err := r.Reply.UnmarshalJSON([]byte(row[4].(string))); err != nil {
-					return fmt.Errorf("turn %d has a reply that cannot be read: %w", r.Seq, err)
+				r, err := toRecord(page.Session, row)
+				if err != nil {
+					return err
 				}
 				records = append(records, r)
 				return ctx.Err()
@@ -250,6 +241,24 @@ func (s *Store) finishedTurns(ctx context.Context, page parley.Page) ([]parley.R
 	})
 	slices.Reverse(records)
 	return records, err
+}
+
+// toRecord reads a row of seq, first, key, prompt, reply, began and ended.
+func toRecord(session string, row []driver.Value) (parley.Record, error) {
+	r := parley.Record{
+		Session: session,
+		Seq:     int(row[0].(int64)),
+		First:   int(row[1].(int64)),
+		Key:     row[2].(string),
+		Prompt:  row[3].(string),
+		Reply:   new(parley.Reply),
+		Began:   fromMicros(row[5].(int64)),
+		Ended:   fromMicros(row[6].(int64)),
+	}
+	if err := r.Reply.UnmarshalJSON([]byte(row[4].(string))); err != nil {
+		return r, fmt.Errorf("turn %d has a reply that cannot be read: %w", r.Seq, err)
+	}
+	return r, nil
 }
 
 // finishedTurn returns a finished turn, or nil.

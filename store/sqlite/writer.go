@@ -80,12 +80,18 @@ func newWriter(path string, file os.FileInfo, c *conn) *writer {
 // do makes a change and waits until it is durable. When ctx ends first, the
 // change may still happen.
 func (w *writer) do(ctx context.Context, ch *change) error {
+	w.send(ctx, ch)
+	return ch.wait(ctx)
+}
+
+// send hands over a change, which ends with the error of ctx where that ends
+// first.
+func (w *writer) send(ctx context.Context, ch *change) {
 	select {
 	case w.queue <- ch:
 	case <-ctx.Done():
 		ch.end(ctx.Err())
 	}
-	return ch.wait(ctx)
 }
 
 // end tells everybody how the change went.
