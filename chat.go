@@ -84,6 +84,7 @@ type Chat struct {
 	cfg      Config
 	bot      Bot
 	store    Store
+	notifier Notifier // nil where the store has none
 	log      *slog.Logger
 	sessions sessions
 	tokens   tokens
@@ -152,6 +153,7 @@ func New(cfg Config) (*Chat, error) {
 		origins: origins,
 		forms:   forms,
 	}
+	c.notifier, _ = cfg.Store.(Notifier)
 	c.sessions.init(secret, cfg.OpenSessions)
 	c.lanes.init(cfg.MaxTurns, cfg.AnswerTimeout, c.takeTurn)
 	c.sweeper.start(c.sweep, min(max(cfg.Retention/20, time.Second), 10*time.Minute))
@@ -272,31 +274,35 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 			reply, err = Reply{}, c.storeFailed("take a turn", j.session, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	now := time.Now()
-	restSince := now.Add(-c.cfg.SessionTTL)
-	if !j.hasSession() {
-		restSince = now // nothing is remembered
+	if j.elsewhere != nil {
+		f.preview.begin(*j.elsewhere)
+		reply, err := c.answerElsewhere(ctx, *j.elsewhere, &f.preview)
+		if errors.Is(err, errDead) {
+			err = unavailable(err) // who sent the message may send it again
+		}
+		return reply, err
 	}
-	begun, err := c.store.Begin(ctx, NewTurn{
-		Session: j.session, Key: j.Key, Prompt: j.Prompt, Time: now,
-		RestSince:  restSince,
-		KeysSince:  j.arrived.Add(-keyLife),
-		TwinsSince: j.arrived.Add(-twinWindow),
-		DeadBefore: now.Add(-c.cfg.AnswerTimeout - storeTimeout),
-	})
-	f.preview.begin(begun.Record)
+	begun, err := c.begin(f)
+	for err == nil && !begun.Fresh && begun.Reply == nil {
+		reply, err = c.answerElsewhere(ctx, begun.Record, &f.preview)
+		if !errors.Is(err, errDead) {
+			return reply, err
+		}
+		begun, err = c.begin(f)
+	}
 	switch {
-	case errors.Is(err, ErrKeyReused):
-		return Reply{}, errKeyReused
 	case err != nil:
-		return Reply{}, c.storeFailed("begin a turn", j.session, err)
+		return Reply{}, err
 	case begun.Reply != nil:
 		return *begun.Reply, nil
-	case !begun.Fresh:
-		return c.awaitElsewhere(ctx, begun.Record)
 	}
+	defer c.share(f, begun.Record)()
 
-	reply, err = c.ask(f, begun.Record)
+	if err = c.awaitBehind(ctx, begun); err != nil {
+		err = c.storeFailed("wait for an earlier turn", j.session, err)
+	} else {
+		reply, err = c.ask(f, begun.Record)
+	}
 	// What follows must happen whether or not somebody still waits.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
@@ -312,6 +318,30 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 		c.storeFailed("abandon a turn", j.session, abandonErr)
 	}
 	return Reply{}, err
+}
+
+// begin begins the turn of a message, or finds the one that it began before.
+func (c *Chat) begin(f *flight) (Begun, error) {
+	j, now := f.job, time.Now()
+	restSince := now.Add(-c.cfg.SessionTTL)
+	if !j.hasSession() {
+		restSince = now // nothing is remembered
+	}
+	begun, err := c.store.Begin(f.ctx, NewTurn{
+		Session: j.session, Key: j.Key, Prompt: j.Prompt, Time: now,
+		RestSince:  restSince,
+		KeysSince:  j.arrived.Add(-keyLife),
+		TwinsSince: j.arrived.Add(-twinWindow),
+		DeadBefore: c.deadBefore(now),
+	})
+	switch {
+	case errors.Is(err, ErrKeyReused):
+		return Begun{}, errKeyReused
+	case err != nil:
+		return Begun{}, c.storeFailed("begin a turn", j.session, err)
+	}
+	f.preview.begin(begun.Record)
+	return begun, nil
 }
 
 // ask has the bot answer and checks what it says. Its errors are logged.
@@ -382,27 +412,6 @@ func (c *Chat) history(ctx context.Context, record Record, turns int) ([]Message
 		}
 	}
 	return messages, nil
-}
-
-// awaitElsewhere waits for a turn that another node is answering.
-func (c *Chat) awaitElsewhere(ctx context.Context, record Record) (Reply, error) {
-	page := Page{Session: record.Session, From: record.Seq, Before: record.Seq + 1, Limit: 1}
-	for {
-		select {
-		case <-ctx.Done():
-			return Reply{}, unavailable(ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-		records, err := c.store.Transcript(ctx, page)
-		switch {
-		case err != nil:
-			return Reply{}, c.storeFailed("wait for a turn", record.Session, err)
-		case len(records) == 0, !records[0].Began.Equal(record.Began): // its number may be another's by now
-			return Reply{}, unavailable(errors.New("the node that answered gave up"))
-		case records[0].Reply != nil:
-			return *records[0].Reply, nil
-		}
-	}
 }
 
 // storeFailed logs that the store could not do something, and returns what to

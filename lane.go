@@ -34,6 +34,8 @@ type job struct {
 	Request
 	session string
 	arrived time.Time
+
+	elsewhere *Record // the turn that another node answers, for a job that only follows it
 }
 
 // same reports whether other is the same message sent again, as far as the
@@ -113,6 +115,13 @@ func (l *lanes) attach(session string) (*flight, error) {
 		return nil, nil
 	}
 	return queue[0], queue[0].await()
+}
+
+// rejoin has the caller wait for a flight that may have landed.
+func (l *lanes) rejoin(f *flight) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return f.await()
 }
 
 // await counts one more who waits for the flight. The caller holds the lock.

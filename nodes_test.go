@@ -2,12 +2,17 @@ package parley_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/parley-chat/parley"
+	"github.com/parley-chat/parley/internal/notes"
 )
 
 // Two chats over one store are two nodes.
@@ -117,4 +122,235 @@ func TestNodesShareTheSessionSecret(t *testing.T) {
 	if got, want := answer(t, two, parley.Request{Session: "s", Prompt: "b"}), "a, b"; got != want {
 		t.Errorf("the second node remembers %q, want %q", got, want)
 	}
+}
+
+// A network is a store in memory that carries notes between the chats over it.
+type network struct {
+	*parley.Memory
+	mu   sync.Mutex
+	hub  notes.Hub
+	lose func(topic string) bool // nil loses none
+}
+
+func newNetwork() *network { return &network{Memory: parley.NewMemory()} }
+
+func (n *network) Notify(_ context.Context, topic string, note []byte) error {
+	data, err := notes.Encode(topic, note)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lose != nil && n.lose(topic) {
+		return nil
+	}
+	return n.hub.Deliver(data)
+}
+
+func (n *network) Listen(topic string, hear func([]byte)) func() { return n.hub.Listen(topic, hear) }
+
+// pair returns two nodes over one network, and a token for a conversation.
+func pair(t *testing.T, net *network, bot parley.Bot) (one, two *parley.Chat, token string) {
+	one = newChat(t, parley.Config{Store: net, Bot: bot})
+	two = newChat(t, parley.Config{Store: net, Bot: bot})
+	v := &visitor{t: t, handler: one.Handler()}
+	v.begin()
+	return one, two, v.token
+}
+
+func TestATurnIsFollowedFromAnotherNode(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		net  func() *network
+	}{
+		{"", newNetwork},
+		{"where every third note is lost", func() *network {
+			net, random := newNetwork(), rand.New(rand.NewPCG(1, 2))
+			net.lose = func(string) bool { return random.IntN(3) == 0 }
+			return net
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pieces := strings.SplitAfter("one two three four five six seven eight", " ")
+				bot := &speaker{pieces: pieces}
+				one, two, token := pair(t, test.net(), bot)
+				first := watch(one.Handler(), "POST", "/chat", hello, "X-Parley-Session", token)
+				time.Sleep(2500 * time.Millisecond)
+				twin := watch(two.Handler(), "POST", "/chat", hello, "X-Parley-Session", token)
+				window := watch(two.Handler(), "GET", "/stream", "", "X-Parley-Session", token)
+				moved := watch(two.Handler(), "GET", "/stream", "", "X-Parley-Session", token, "Last-Event-ID", id(4))
+				if test.name == "" { // a piece comes when it is said, not when it is asked for
+					time.Sleep(4510 * time.Millisecond)
+					twin.want(t, "after seven seconds", delta(8, "one two ")+delta(14, "three ")+delta(19, "four ")+delta(24, "five ")+delta(28, "six ")+delta(34, "seven "))
+				}
+				for _, w := range []*watched{first, twin, window, moved} {
+					<-w.done
+				}
+				all := strings.Join(pieces, "")
+				reply := event(len(all), "reply", `{"output":"`+all+`"}`)
+				first.want(t, "at the end", deltas(pieces...)+reply)
+				prompt := event(0, "prompt", `{"seq":1,"prompt":"Hello","time":"2000-01-01T00:00:00Z"}`)
+				for _, w := range []struct {
+					who   string
+					saw   *watched
+					begin string
+					text  string
+				}{
+					{"a twin", twin, "", all},
+					{"a window", window, prompt, all},
+					{"who had seen the beginning", moved, strings.ReplaceAll(prompt, id(0), id(4)), all[4:]},
+				} {
+					body := w.saw.Body.String()
+					_, end, _ := strings.Cut(reply, "\n") // behind its id
+					if !strings.HasPrefix(body, w.begin) || !strings.HasSuffix(body, end) {
+						t.Errorf("%s on the other node saw\n%s\nwant it to begin with %q and to end with %q", w.who, body, w.begin, reply)
+					}
+					// What was lost last may not have been asked for again.
+					if got := textOf(t, body); got != w.text && (test.name == "" || !strings.HasPrefix(w.text, got) || len(got) < 12) {
+						t.Errorf("%s on the other node saw the text %q, want %q", w.who, got, w.text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// deltas are the events of a reply that came in pieces.
+func deltas(pieces ...string) string {
+	var b strings.Builder
+	bytes := 0
+	for _, piece := range pieces {
+		bytes += len(piece)
+		b.WriteString(delta(bytes, piece))
+	}
+	return b.String()
+}
+
+// textOf joins the text of all deltas.
+func textOf(t *testing.T, events string) string {
+	t.Helper()
+	var b strings.Builder
+	for event := range strings.SplitSeq(events, "\n\n") {
+		if _, data, ok := strings.Cut(event, "event: delta\ndata: "); ok {
+			var delta struct{ Text string }
+			if err := json.Unmarshal([]byte(data), &delta); err != nil {
+				t.Fatal(err)
+			}
+			b.WriteString(delta.Text)
+		}
+	}
+	return b.String()
+}
+
+// A page that moved to another node keeps the bot going there.
+func TestAFollowerOnAnotherNodeKeepsTheBotGoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: strings.Split(strings.Repeat("x", 40), "")}
+		one, two, token := pair(t, newNetwork(), bot)
+		first := watch(one.Handler(), "POST", "/chat", hello, "X-Parley-Session", token)
+		time.Sleep(2500 * time.Millisecond)
+		first.leave()
+		moved := watch(two.Handler(), "GET", "/stream", "", "X-Parley-Session", token)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if !bot.cancelled.IsZero() {
+			t.Fatal("the bot was stopped while somebody followed it on another node")
+		}
+		began := time.Now()
+		moved.leave()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if after := bot.cancelled.Sub(began); bot.cancelled.IsZero() || after > 6*time.Second {
+			t.Errorf("the bot was stopped %v after the last follower left, want within 6 s", after)
+		}
+	})
+}
+
+// begunElsewhere begins a turn as a node does that is killed right then.
+func begunElsewhere(t *testing.T, net *network, session, prompt string) {
+	t.Helper()
+	begun, err := net.Begin(t.Context(), parley.NewTurn{Session: session, Prompt: prompt, Time: time.Now(), TwinsSince: time.Now(), DeadBefore: time.Now().Add(-time.Minute)})
+	if err != nil || !begun.Fresh {
+		t.Fatalf("Begin returned %+v, %v; want a fresh turn", begun, err)
+	}
+}
+
+func TestANodeThatWasKilledIsNotWaitedForLong(t *testing.T) {
+	for _, test := range []struct{ name, prompt string }{
+		{"the message, sent again", "Hello"},
+		{"the next message", "Goodbye"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net, session := newNetwork(), ""
+				chat := newChat(t, parley.Config{Store: net, Bot: parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+					session = turn.Session
+					return sayBack(ctx, turn)
+				})})
+				answer(t, chat, parley.Request{Session: "s", Prompt: "first"})
+				begunElsewhere(t, net, session, "Hello")
+				began := time.Now()
+				if got, want := answer(t, chat, parley.Request{Session: "s", Prompt: test.prompt}), "You said: "+test.prompt; got != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+				if took := time.Since(began); took < 4*time.Second || took > 8*time.Second {
+					t.Errorf("it took %v, want about 5 s", took)
+				}
+			})
+		})
+	}
+}
+
+// Where notes do not arrive, nobody is taken for dead.
+func TestNodesThatDoNotHearEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, bot := newNetwork(), &slowBot{takes: 30 * time.Second}
+		net.lose = func(string) bool { return true }
+		one, two, _ := pair(t, net, bot)
+		q := parley.Request{Session: "s", Prompt: "Hello"}
+		first := send(t.Context(), one, q)
+		time.Sleep(time.Second)
+		twin := <-send(t.Context(), two, q)
+		wantText(t, "the first", <-first, "answer 1 to Hello")
+		wantText(t, "the twin", twin, "answer 1 to Hello")
+		bot.wantCalls(t, 1)
+	})
+}
+
+// A node that cannot be heard, but lives, loses its turn to one that took it
+// over: one of the two is answered, and that is what is kept.
+func TestANodeThatIsTakenForDeadKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, bot := newNetwork(), &slowBot{takes: 30 * time.Second}
+		net.lose = func(topic string) bool { return strings.HasPrefix(topic, "text.") }
+		one, two, _ := pair(t, net, bot)
+		q := parley.Request{Session: "s", Prompt: "Hello", Key: "k"}
+		first := send(t.Context(), one, q)
+		time.Sleep(time.Second)
+		twin := <-send(t.Context(), two, q)
+		if o := <-first; o.err == nil {
+			t.Errorf("the node that was taken for dead answered %q, want an error", o.reply.Text)
+		}
+		wantText(t, "the node that took over", twin, "answer 2 to Hello")
+		wantText(t, "the message once more", <-send(t.Context(), one, q), "answer 2 to Hello")
+		bot.wantCalls(t, 2)
+	})
+}
+
+// The bot sees what was said on another node just before.
+func TestTheNextMessageOnAnotherNodeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork()
+		slow := parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+			time.Sleep(5 * time.Second)
+			return recite(ctx, turn)
+		})
+		one, two, _ := pair(t, net, slow)
+		first := send(t.Context(), one, parley.Request{Session: "s", Prompt: "a"})
+		time.Sleep(time.Second)
+		second := <-send(t.Context(), two, parley.Request{Session: "s", Prompt: "b"})
+		wantText(t, "the first", <-first, "a")
+		wantText(t, "the second", second, "a, b")
+	})
 }

@@ -1,7 +1,6 @@
 package parley
 
 import (
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -19,7 +18,7 @@ type preview struct {
 func (p *preview) begin(turn Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.turn = turn
+	p.turn, p.text = turn, nil
 	p.wake()
 }
 
@@ -39,16 +38,22 @@ func (p *preview) wake() {
 	}
 }
 
+// length returns how many bytes there are.
+func (p *preview) length() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.text)
+}
+
 // since returns the turn, the text behind the first from bytes, and where it
 // ends. Where there is nothing new, grown is closed as soon as there may be. A
-// character whose end was not emitted yet is left for later, and what can be
-// none is replaced.
+// character whose end was not emitted yet is left for later.
 func (p *preview) since(from int) (turn Record, text string, end int, grown <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	end = max(from, len(p.text)-unfinished(p.text))
 	if end > from {
-		return p.turn, strings.ToValidUTF8(string(p.text[from:end]), "\uFFFD"), end, nil
+		return p.turn, string(p.text[from:end]), end, nil
 	}
 	if p.grown == nil {
 		p.grown = make(chan struct{})

@@ -84,7 +84,7 @@ func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
 			return grown, nil
 		default:
 			s.from = end
-			if err := s.send("delta", deltaEvent{text}); err != nil {
+			if err := s.send("delta", deltaEvent{strings.ToValidUTF8(text, "\uFFFD")}); err != nil {
 				return nil, err
 			}
 		}
@@ -192,7 +192,11 @@ func (c *Chat) serveStream(w http.ResponseWriter, r *http.Request) {
 		WriteError(w, err)
 		return
 	}
-	f, err := c.lanes.attach(c.sessions.key(Request{token: token}))
+	session := c.sessions.key(Request{token: token})
+	f, err := c.lanes.attach(session)
+	if f == nil && err == nil {
+		f, err = c.attachElsewhere(r.Context(), session)
+	}
 	switch {
 	case err != nil:
 		WriteError(w, err)

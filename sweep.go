@@ -8,7 +8,11 @@ import (
 // sweep deletes what has been kept long enough.
 func (c *Chat) sweep(ctx context.Context) {
 	const batch = 500
-	before := time.Now().Add(-c.cfg.Retention)
+	now := time.Now()
+	before := now.Add(-c.cfg.Retention)
+	if dead := c.deadBefore(now); dead.Before(before) {
+		before = dead // what runs is not swept
+	}
 	for {
 		n, err := c.store.Sweep(ctx, before, batch)
 		if err != nil && ctx.Err() == nil {
