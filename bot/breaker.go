@@ -18,10 +18,13 @@ const (
 	// longestRest bounds what a service may ask for with Retry-After. A quota may
 	// be gone for a day, and yet be raised the next minute.
 	longestRest = 10 * time.Minute
+	// maxProbes is how many probes go on at once where each has its first text
+	// before the next one begins.
+	maxProbes = 3
 )
 
 // A breaker is a circuit breaker: it keeps a service that fails from being
-// asked, until one call at a time, the probe, finds that it answers again.
+// asked, until a probe, a call that goes ahead of all others, is answered.
 // Failures are counted in a row and not as a rate, because a rate needs a
 // window to be chosen, and a service that answers every few calls is better
 // asked than not.
@@ -31,9 +34,11 @@ type breaker struct {
 	open     bool
 	until    time.Time // while it is open, no call before
 	// probe is when the newest probe began, and zero once it has ended. It keeps
-	// all other calls out for lastCooldown at most: one that hangs says nothing,
-	// however long it is listened to.
-	probe time.Time
+	// all other calls out until it has its first text, and for lastCooldown at
+	// most: one that hangs says nothing, however long it is listened to.
+	probe  time.Time
+	heard  bool // the newest probe has its first text
+	probes int  // that have not ended
 }
 
 // A call is one call of the service that a breaker let through.
@@ -61,10 +66,11 @@ func (b *breaker) enter() (call, error) {
 		return call{began: now}, nil
 	case now.Before(b.until):
 		return call{}, fmt.Errorf("is not asked until %s", b.until.Format(time.TimeOnly))
-	case now.Sub(b.probe) < lastCooldown:
+	case b.barred(now):
 		return call{}, errors.New("is being tried by another turn")
 	}
-	b.probe = now
+	b.probe, b.heard = now, false
+	b.probes++
 	return call{began: now, probe: true}, nil
 }
 
@@ -72,17 +78,25 @@ func (b *breaker) enter() (call, error) {
 func (b *breaker) wouldEnter(then time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.open || !then.Before(b.until) && then.Sub(b.probe) >= lastCooldown
+	return !b.open || !then.Before(b.until) && !b.barred(then)
 }
 
-// heard notes the first text of a call. A probe's says that the service is back:
-// how its answer ends counts like that of any other call. It reports whether that
-// closed the breaker.
-func (b *breaker) heard(c call) (closed bool) {
+// barred reports whether the newest probe keeps others out.
+func (b *breaker) barred(then time.Time) bool {
+	return then.Sub(b.probe) < lastCooldown && (!b.heard || b.probes >= maxProbes)
+}
+
+// hear notes the first text of a call. A probe's lets the next probe in, so that
+// one long answer does not keep all others from a service that is well. It does
+// not close the breaker: some services begin every answer and end none.
+func (b *breaker) hear(c call) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return c.probe && b.close()
+	b.heard = b.heard || b.isNewest(c)
 }
+
+// isNewest reports whether a call is the newest probe.
+func (b *breaker) isNewest(c call) bool { return c.probe && c.began.Equal(b.probe) }
 
 // leave ends a call that entered. Rest is how long the service wants to be left
 // alone. It reports what became of the breaker.
@@ -90,14 +104,16 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wasOpen := b.open
-	newest := c.probe && c.began.Equal(b.probe)
-	if newest {
+	if b.isNewest(c) {
 		b.probe = time.Time{}
+	}
+	if c.probe {
+		b.probes--
 	}
 	switch {
 	case h == healthy && (c.probe || !b.open):
 		b.close()
-	case h == failing && newest:
+	case h == failing && c.probe && b.open:
 		// It counts from when the probe began: one that had to be given up after a
 		// while has waited already.
 		b.rest(c.began.Add(lastCooldown))
@@ -113,14 +129,12 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 }
 
 // close lets all calls through, unless another one found meanwhile that the
-// service is to be left alone. It reports whether they were kept out before.
-func (b *breaker) close() (closed bool) {
+// service is to be left alone.
+func (b *breaker) close() {
 	if b.open && time.Now().Before(b.until) {
-		return false
+		return
 	}
-	closed = b.open
 	b.open, b.failures, b.probe = false, 0, time.Time{}
-	return closed
 }
 
 // rest keeps the breaker open until then at least.

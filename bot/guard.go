@@ -40,11 +40,12 @@ type GuardConfig struct {
 //   - Deadlines. A bot that takes too long is cancelled, and the guard passes
 //     with a temporary [parley.Failure].
 //   - A circuit breaker. After 5 temporary failures in a row the service is not
-//     asked for 5 seconds; the guard passes at once. Then one turn after the
-//     other tries whether it is back, every 10 seconds. The first text of such a
-//     try, or its answer, lets all turns ask again. So no more than 15 seconds go
-//     by until a service that is back is asked again, whatever the deadlines,
-//     unless it wants to be left alone for longer.
+//     asked for 5 seconds; the guard passes at once. Then one turn every 10
+//     seconds tries whether it is back. Once such a try has its first text, the
+//     next one may begin, up to three at once; the first that is answered lets
+//     all turns ask again. So no more than 15 seconds go by until a service that
+//     is back is asked again, whatever the deadlines, unless it wants to be left
+//     alone for longer.
 //   - Retry-After. Where a temporary failure says for how long the service wants
 //     to be left alone, it is, for 10 minutes at most.
 //   - Retries, of which it is the one owner. A temporary failure before any text
@@ -144,7 +145,7 @@ func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string))
 		return g.try(ctx, within, c, turn, func(text string) {
 			if text != "" {
 				if !emitted.Swap(true) {
-					g.heard(c)
+					g.breaker.hear(c)
 				}
 				silence.Reset(g.gap)
 			}
@@ -196,13 +197,6 @@ func (g *Guard) try(ctx, within context.Context, c call, turn *parley.Turn, emit
 	return parley.Reply{}, fmt.Errorf("%s: %w", g.name, err)
 }
 
-// heard notes the first text of a call.
-func (g *Guard) heard(c call) {
-	if g.breaker.heard(c) {
-		g.logBack()
-	}
-}
-
 // leave ends a call, with a failure or nil.
 func (g *Guard) leave(c call, h health, failure *parley.Failure) {
 	var rest time.Duration
@@ -216,11 +210,9 @@ func (g *Guard) leave(c call, h health, failure *parley.Failure) {
 	case opened:
 		g.log.Warn("a bot is not asked for now", "bot", g.name)
 	case closed:
-		g.logBack()
+		g.log.Info("a bot answers again", "bot", g.name)
 	}
 }
-
-func (g *Guard) logBack() { g.log.Info("a bot answers again", "bot", g.name) }
 
 // logFailure logs a failure, once a second at most, and how many were left out
 // since the last one.

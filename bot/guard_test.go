@@ -347,7 +347,8 @@ func downGuard(t *testing.T) (*bot.Guard, *service) {
 	return guard, s
 }
 
-func TestGuardLetsAllInAfterTheFirstTextOfAProbe(t *testing.T) {
+// The first text of a probe makes room for the next one, and its answer for all.
+func TestGuardSendsTheNextProbeAfterTheFirstTextOfOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		guard, s := downGuard(t)
 		s.do = func(_ context.Context, _ int, emit func(string)) error {
@@ -356,27 +357,27 @@ func TestGuardLetsAllInAfterTheFirstTextOfAProbe(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			return nil
 		}
+		began := time.Now()
 		var group sync.WaitGroup
-		group.Go(func() {
-			if err := ask(t.Context(), guard); err != nil {
-				t.Errorf("the probe got %v; want the answer", err)
+		for _, step := range []struct {
+			at    time.Duration
+			turns int
+			calls int64
+		}{
+			{0, 2, 1}, {time.Second - 1, 2, 1}, {time.Second + 1, 2, 2}, {2*time.Second + 2, 2, 3}, // one after the other
+			{3*time.Second + 3, 2, 3}, {11*time.Second - 1, 2, 3}, // but three at once
+			{11*time.Second + 1, 20, 23},
+		} {
+			time.Sleep(step.at - time.Since(began))
+			for range step.turns {
+				group.Go(func() { ask(t.Context(), guard) })
 			}
-		})
-		time.Sleep(999 * time.Millisecond)
-		if err := ask(t.Context(), guard); err == nil {
-			t.Error("a turn was answered before the probe had a text; want a pass")
-		}
-		time.Sleep(time.Millisecond)
-		synctest.Wait()
-		for range 20 {
-			group.Go(func() {
-				if err := ask(t.Context(), guard); err != nil {
-					t.Errorf("after the probe's first text, Reply = %v; want an answer", err)
-				}
-			})
+			synctest.Wait()
+			if got := s.calls.Load(); got != step.calls {
+				t.Errorf("after %v the service was asked %d times; want %d", step.at, got, step.calls)
+			}
 		}
 		group.Wait()
-		s.wantCalls(t, 21)
 	})
 }
 
@@ -410,18 +411,56 @@ func TestGuardSendsAnotherProbeWhereOneHangs(t *testing.T) {
 	})
 }
 
-// A probe that fails after its first text counts as any other call does.
-func TestGuardCountsAProbeThatFailsAfterItsText(t *testing.T) {
+// A service that begins every answer and ends none is asked no more often for it.
+func TestGuardStaysOpenUntilAProbeIsAnswered(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(ctx context.Context, _ int, emit func(string)) error
+		want int64 // calls in a minute of five turns a second
+	}{
+		{"it breaks off at once", func(_ context.Context, _ int, emit func(string)) error { emit("a"); return errAway }, 6},
+		{"it breaks off after a while", func(_ context.Context, _ int, emit func(string)) error {
+			time.Sleep(time.Second)
+			emit("a")
+			time.Sleep(1500 * time.Millisecond)
+			return errAway
+		}, 15},
+		{"it hangs", func(ctx context.Context, _ int, emit func(string)) error { emit("a"); return hang(ctx) }, 13},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				guard, s := downGuard(t)
+				s.do = test.do
+				var group sync.WaitGroup
+				for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(200 * time.Millisecond) {
+					group.Go(func() { ask(t.Context(), guard) })
+				}
+				s.wantCalls(t, test.want)
+				group.Wait()
+			})
+		})
+	}
+}
+
+// The first text of a probe says nothing of the one that began after it.
+func TestGuardWaitsForTheNewestProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		guard, s := downGuard(t)
-		s.do = func(_ context.Context, _ int, emit func(string)) error { emit("Well, "); return errAway }
-		for range 10 {
-			ask(t.Context(), guard)
+		s.do = func(ctx context.Context, call int, emit func(string)) error {
+			if call == 1 {
+				time.Sleep(12 * time.Second)
+				emit("a")
+			}
+			return hang(ctx)
 		}
-		s.wantCalls(t, 5)
-		time.Sleep(5 * time.Second)
-		ask(t.Context(), guard)
-		s.wantCalls(t, 1)
+		var group sync.WaitGroup
+		for _, after := range []time.Duration{0, 10 * time.Second, 3 * time.Second} {
+			time.Sleep(after)
+			group.Go(func() { ask(t.Context(), guard) })
+		}
+		synctest.Wait()
+		s.wantCalls(t, 2)
+		group.Wait()
 	})
 }
 

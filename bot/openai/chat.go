@@ -2,22 +2,44 @@ package openai
 
 import (
 	"context"
-	"errors"
 
 	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/packages/ssestream"
 
 	"github.com/parley-chat/parley"
 	"github.com/parley-chat/parley/internal/provider"
 )
 
+// A chatChunk is what we read of an event of Chat Completions.
+type chatChunk struct {
+	Error   any `json:"error"`
+	Choices []struct {
+		Delta struct {
+			Content string `json:"content"`
+			Refusal string `json:"refusal"`
+		} `json:"delta"`
+		FinishReason string `json:"finish_reason"`
+	} `json:"choices"`
+	Usage struct {
+		PromptTokens     int64 `json:"prompt_tokens"`
+		CompletionTokens int64 `json:"completion_tokens"`
+	} `json:"usage"`
+}
+
 // askChat asks by Chat Completions.
 func (b *Bot) askChat(ctx context.Context, messages []parley.Message, answer *provider.Answer) (provider.End, error) {
-	stream := b.chats.NewStreaming(ctx, b.chatParams(messages))
-	defer stream.Close()
 	end := provider.Cut
-	for stream.Next() { // to the end: the usage comes behind the last choice
-		chunk := stream.Current()
+	// To the very end: the usage comes behind the last choice.
+	for data, err := range b.events(ctx, "chat/completions", b.chatParams(messages)) {
+		var chunk chatChunk
+		if err == nil {
+			err = decode(data, &chunk)
+		}
+		switch {
+		case err != nil:
+			return end, err
+		case chunk.Error != nil:
+			return end, b.service.GaveUp(provider.ParseComplaint(data))
+		}
 		answer.Used(chunk.Usage.PromptTokens, chunk.Usage.CompletionTokens)
 		for _, choice := range chunk.Choices {
 			if !answer.Add(choice.Delta.Content) || !answer.Add(choice.Delta.Refusal) {
@@ -28,7 +50,7 @@ func (b *Bot) askChat(ctx context.Context, messages []parley.Message, answer *pr
 			}
 		}
 	}
-	return end, b.complaint(stream.Err())
+	return end, nil
 }
 
 func chatEnd(reason string) provider.End {
@@ -41,8 +63,10 @@ func chatEnd(reason string) provider.End {
 	return provider.Done // servers have more words for it than "stop"
 }
 
-func (b *Bot) chatParams(messages []parley.Message) openai.ChatCompletionNewParams {
-	params := openai.ChatCompletionNewParams{
+// chatParams returns what to ask with. It is a pointer, because its two kilobytes
+// would otherwise lie on the stack of every stream.
+func (b *Bot) chatParams(messages []parley.Message) *openai.ChatCompletionNewParams {
+	params := &openai.ChatCompletionNewParams{
 		Model:         b.service.Model,
 		Messages:      []openai.ChatCompletionMessageParamUnion{openai.SystemMessage(b.service.System)},
 		StreamOptions: openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)},
@@ -65,14 +89,4 @@ func (b *Bot) chatParams(messages []parley.Message) openai.ChatCompletionNewPara
 		params.Temperature = openai.Float(*t)
 	}
 	return params
-}
-
-// complaint turns what a provider said within its stream into a failure. Other
-// errors are returned as they are.
-func (b *Bot) complaint(err error) error {
-	var said *ssestream.StreamError
-	if errors.As(err, &said) {
-		return b.service.GaveUp(provider.ParseComplaint(said.Event.Data))
-	}
-	return err
 }

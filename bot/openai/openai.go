@@ -20,7 +20,6 @@ import (
 
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
-	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/parley-chat/parley"
 	"github.com/parley-chat/parley/internal/provider"
@@ -107,11 +106,10 @@ type Config struct {
 // It reads nothing from the environment but a proxy's address, and only if it
 // has no HTTPClient.
 type Bot struct {
-	service   *provider.Service
-	api       API
-	official  bool // the server is OpenAI's or Azure's
-	chats     openai.ChatCompletionService
-	responses responses.ResponseService
+	service  *provider.Service
+	api      API
+	official bool // the server is OpenAI's or Azure's
+	client   openai.Client
 }
 
 // New returns a bot, or every [parley.Problem] of cfg at once. It asks nobody.
@@ -153,10 +151,8 @@ func New(cfg Config) (*Bot, error) {
 	if service.MaxTokens == 0 && b.official {
 		service.MaxTokens = defaultMaxTokens
 	}
-	// Services that are made one by one read no environment, unlike a whole client.
-	options := clientOptions(service)
-	b.chats = openai.NewChatCompletionService(options...)
-	b.responses = responses.NewResponseService(options...)
+	// A client with options only reads no environment, unlike that of NewClient.
+	b.client.Options = clientOptions(service)
 	return b, nil
 }
 

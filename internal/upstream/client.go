@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"io"
 	"mime"
 	"net"
@@ -36,7 +37,24 @@ func NewClient(custom *http.Client) *http.Client {
 		}
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	client.Transport = transport{cmp.Or(client.Transport, http.DefaultTransport)}
 	return client
+}
+
+// A transport leaves out a Location that is no address. The client of net/http
+// reads it before it asks whether to go there, and quotes it in its error, with
+// what may be secret in it.
+type transport struct{ http.RoundTripper }
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if resp == nil {
+		return nil, err
+	}
+	if _, err := resp.Location(); err != nil {
+		resp.Header.Del("Location")
+	}
+	return resp, err
 }
 
 // MediaType returns the media type of a response, and "" for what is none.

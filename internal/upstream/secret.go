@@ -25,8 +25,8 @@ func newReplacer(address *url.URL, headers map[string]string, secrets []string) 
 		words = append(words, strings.Fields(value)...)
 		words = append(words, strings.FieldsFunc(value, isSeparator)...)
 	}
-	for _, values := range address.Query() {
-		words = append(words, values...)
+	for pair := range strings.SplitSeq(address.RawQuery, "&") {
+		words = append(words, valueOf(pair)...)
 	}
 	for segment := range strings.SplitSeq(address.EscapedPath(), "/") {
 		if plain, err := url.PathUnescape(segment); err == nil && len(plain) >= minSegment {
@@ -50,3 +50,14 @@ func newReplacer(address *url.URL, headers map[string]string, secrets []string) 
 // isSeparator reports whether a header's value ends a word at r, as in
 // "key=value; key=value" (RFC 9110, section 5.6).
 func isSeparator(r rune) bool { return strings.ContainsRune(" \t,;=\"", r) }
+
+// valueOf returns the value of a pair in a query, which may be without a name:
+// as it is written, and as it is meant.
+func valueOf(pair string) []string {
+	value := pair[strings.IndexByte(pair, '=')+1:]
+	plain, err := url.QueryUnescape(value)
+	if err != nil {
+		return []string{value}
+	}
+	return []string{value, plain}
+}

@@ -27,7 +27,7 @@ func newServer(t *testing.T, address string, headers map[string]string, secrets 
 }
 
 func TestFailureHidesSecrets(t *testing.T) {
-	server := newServer(t, "https://llm.example.com/v1/a-path%2Fof-16-bytes-or-more/chat?key=query+value%2F1&key=short", map[string]string{
+	server := newServer(t, "https://llm.example.com/v1/a-path%2Fof-16-bytes-or-more/chat?key=query+value%2F1&key=short&b=lower%2fcase&without-a-name&bad=100%-secret", map[string]string{
 		"Authorization": "Bearer sk-0123456789",
 		"Cookie":        `session="cookie-1234"; theme=dark`,
 		"X-Longer":      "sk-0123456789-and-more",
@@ -41,6 +41,11 @@ func TestFailureHidesSecrets(t *testing.T) {
 		"query value/1":            "[hidden]",
 		"query+value%2F1":          "[hidden]",
 		"query%20value%2F1":        "[hidden]",
+		"lower%2fcase":             "[hidden]",
+		"lower%2Fcase":             "[hidden]",
+		"lower/case":               "[hidden]",
+		"without-a-name":           "[hidden]",
+		"100%-secret":              "[hidden]",
 		"short":                    "short",
 		"POST /v1/a-path%2Fof-16-bytes-or-more/chat": "POST /v1/[hidden]/chat",
 		"a-path/of-16-bytes-or-more":                 "[hidden]",
@@ -113,6 +118,24 @@ func TestUnreachableTellsNothingOfTheURL(t *testing.T) {
 	}
 	if f := server.Unreachable(err); !f.Temporary || f.Error() != "127.0.0.1:1 cannot be reached: dial tcp 127.0.0.1:1: connect: connection refused" {
 		t.Errorf("the failure is %q, temporary %v; want a temporary one that says why", f, f.Temporary)
+	}
+}
+
+// TestLocationIsNotQuoted has a server send on to what is no address.
+func TestLocationIsNotQuoted(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "https://llm.example.com:port/?token=12345678")
+		w.WriteHeader(http.StatusPermanentRedirect)
+	}))
+	defer web.Close()
+	server := newServer(t, web.URL, nil)
+	resp, err := server.Client.Get(web.URL)
+	if err != nil {
+		t.Fatalf("the call failed: %v; want the response, with nothing to follow", err)
+	}
+	defer resp.Body.Close()
+	if got, want := server.Refused(resp, false, "", "").Error(), web.URL[len("http://"):]+" answered 308 Permanent Redirect"; got != want {
+		t.Errorf("the failure is %q; want %q", got, want)
 	}
 }
 
