@@ -7,8 +7,11 @@ missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need chromium chromium # browser tests
 need fusermount3 fuse3 # a disk that loses power, in proof/
+need nginx nginx-light # in front of several nodes
 need node nodejs # axe-core and TypeScript, for the widget; Express, for the relay
 need npm npm
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || need initdb postgresql # Debian has it outside of the path
+need redis-server redis-server
 needpy() { /usr/bin/python3 -c "import $1" 2>/dev/null || missing+=("python3-$1"); }
 needpy flask # backends behind the relay
 needpy fastapi
