@@ -2,7 +2,6 @@ package parley
 
 import (
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
 	"strconv"
@@ -16,8 +15,11 @@ const (
 	// heartbeatEvery is how long a stream may be silent once it is open, or
 	// somebody on the way may take it for dead.
 	heartbeatEvery = 15 * time.Second
-	// writeTimeout is how long a client may leave unread what is sent to it.
-	writeTimeout = 10 * time.Second
+	// writeTimeout is how long a client may leave unread what is sent to it, and
+	// up to deadlineSlack more, because setting a deadline costs as much as
+	// writing a token does.
+	writeTimeout  = 10 * time.Second
+	deadlineSlack = 2 * time.Second
 )
 
 // An answerStream answers one request with server-sent events (HTML standard,
@@ -34,6 +36,8 @@ const (
 type answerStream struct {
 	w      http.ResponseWriter
 	out    *http.ResponseController
+	http1  bool         // an old deadline does no harm
+	until  time.Time    // what the write deadline is, with HTTP/1
 	prompt bool         // the client did not send the prompt, and must be told
 	seen   string       // the Last-Event-ID of the request
 	beats  *time.Ticker // runs while the stream is open
@@ -49,7 +53,12 @@ func newAnswerStream(w http.ResponseWriter, r *http.Request) *answerStream {
 	if !acceptsStream(r.Header) {
 		return nil
 	}
-	return &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID")}
+	return openStream(w, r)
+}
+
+// openStream returns a stream for a request.
+func openStream(w http.ResponseWriter, r *http.Request) *answerStream {
+	return &answerStream{w: w, out: http.NewResponseController(w), http1: r.ProtoMajor == 1, seen: r.Header.Get("Last-Event-ID")}
 }
 
 // acceptsStream reports whether a request asks for events by name (RFC 9110,
@@ -165,15 +174,25 @@ func (s *answerStream) send(event string, v any) error {
 		s.w.WriteHeader(http.StatusOK)
 	}
 	s.beats.Reset(heartbeatEvery)
-	s.event = fmt.Appendf(s.event[:0], "id: %s-%d\nevent: %s\ndata: %s\n\n", s.turn, s.from, event, data)
-	return s.write(s.event)
+	s.event = append(append(s.event[:0], "id: "...), s.turn...)
+	s.event = strconv.AppendInt(append(s.event, '-'), int64(s.from), 10)
+	s.event = append(append(s.event, "\nevent: "...), event...)
+	s.event = append(append(s.event, "\ndata: "...), data...)
+	return s.write(append(s.event, "\n\n"...))
 }
 
 func (s *answerStream) write(data []byte) error {
-	// Where there can be no deadline, the server's own holds. It is taken back
-	// afterwards: one that passes between two events resets a stream of HTTP/2.
-	s.out.SetWriteDeadline(time.Now().Add(writeTimeout))
-	defer s.out.SetWriteDeadline(time.Time{})
+	// Where there can be no deadline, the server's own holds.
+	switch now := time.Now(); {
+	case !s.http1:
+		// It is taken back afterwards: one that passes between two events resets a
+		// stream of HTTP/2.
+		s.out.SetWriteDeadline(now.Add(writeTimeout))
+		defer s.out.SetWriteDeadline(time.Time{})
+	case s.until.Sub(now) < writeTimeout:
+		s.until = now.Add(writeTimeout + deadlineSlack)
+		s.out.SetWriteDeadline(s.until)
+	}
 	if _, err := s.w.Write(data); err != nil {
 		return err
 	}
@@ -211,6 +230,7 @@ func (c *Chat) serveStream(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Cache-Control"] = noStore
 		return
 	}
-	s := &answerStream{w: w, out: http.NewResponseController(w), seen: r.Header.Get("Last-Event-ID"), prompt: true}
+	s := openStream(w, r)
+	s.prompt = true
 	s.end(c.lanes.wait(r.Context(), f, s))
 }
