@@ -10,6 +10,7 @@ package dbtest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -135,6 +136,19 @@ func Main(m *testing.M) int {
 		}
 	}()
 	return m.Run()
+}
+
+// LeftOut reports whether the tests of a package that needs a database are left
+// out, and says so: with -short, because they take longer than all others
+// together. It is for TestMain, before anything else.
+func LeftOut() bool {
+	if !flag.Parsed() {
+		flag.Parse()
+	}
+	if testing.Short() {
+		fmt.Println("SKIPPED: with -short, tests that start a database are left to make test")
+	}
+	return testing.Short()
 }
 
 // need ends a test that needs a program which is not installed: it fails where

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	sqlite3 "modernc.org/sqlite/lib"
@@ -20,6 +22,57 @@ var migrations = []string{migration1}
 // applicationID marks a file as Parley's in SQLite's header: "Prly" in ASCII.
 // See https://sqlite.org/pragma.html#pragma_application_id.
 const applicationID = 0x50726c79
+
+// Pending returns the names of the migrations that [Open] would apply to the
+// database at path, and changes nothing. A file that does not exist has seen
+// none.
+func Pending(path string) ([]string, error) {
+	names, err := pending(path)
+	return names, wrap(path, "look for migrations", err)
+}
+
+func pending(path string) ([]string, error) {
+	resolved, err := resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(resolved); errors.Is(err, fs.ErrNotExist) {
+		return names(0), nil
+	}
+	c, err := openConn(resolved, "ro", busyTimeout)
+	if err != nil {
+		return nil, err
+	}
+	version, err := c.version()
+	if err := errors.Join(err, c.close()); err != nil {
+		return nil, err
+	}
+	return names(version), nil
+}
+
+// Migrate brings the database at path up to date, as [Open] does, and returns
+// the names of the migrations that it applied. Where there are none it needs no
+// lock, so that a server may use the database.
+func Migrate(path string) ([]string, error) {
+	names, err := Pending(path)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	store, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return names, store.Close()
+}
+
+// names returns the names of the migrations behind a version.
+func names(from int) []string {
+	var names []string
+	for i := from; i < len(migrations); i++ {
+		names = append(names, fmt.Sprintf("%04d", i+1))
+	}
+	return names
+}
 
 // version returns how many migrations the database has seen; a new file has
 // seen none. It refuses a file that is no Parley database, or of a newer one,

@@ -56,10 +56,13 @@ const readers = 4
 // SQL shell, holds the database.
 const busyTimeout = 5 * time.Second
 
+// ErrInUse is the error of opening a database that another process has open.
+var ErrInUse = errors.New("in use by another process")
+
 // Open opens the database at path, and makes it where there is none, readable
 // for its owner only. It brings an older schema up to date. It refuses a file
-// that another process has open with Open, that a newer Parley made, or that is
-// no Parley database.
+// that another process has open with Open, with [ErrInUse], that a newer Parley
+// made, or that is no Parley database.
 func Open(path string) (*Store, error) {
 	s := newStore(path)
 	if err := s.open(); err != nil {
@@ -159,7 +162,7 @@ func takeLock(path string) (*conn, error) {
 		return c, nil
 	}
 	if primary(err) == sqlite3.SQLITE_BUSY {
-		err = errors.New("in use by another process")
+		err = ErrInUse
 	}
 	return nil, errors.Join(err, c.close())
 }
