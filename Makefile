@@ -14,10 +14,11 @@ run: ## serve on port 3001
 	go run ./cmd/parley
 
 test: deps node check tsc ## pass everything: installs what the tests need, then runs all of them
-	go test -shuffle=on ./...
+	PARLEY_TEST_FERRETDB=compile go test -shuffle=on ./...
+	go test -race -run 'Shared|Archive' ./store/postgres ./store/redis
 	go -C tools test ./bundle
 	go -C proof test -p 1 ./crash ./powercut ./faults ./disk ./ledger ./llm
-	go -C proof test -short ./providers
+	go -C proof test -short ./providers ./nodes
 
 check: fmt vet staticcheck generated race size ## the quick gate: format, vet, staticcheck, generated files, race, shuffle, size
 
@@ -28,6 +29,7 @@ fmt:
 vet:
 	go vet ./...
 	go -C proof vet ./...
+	go -C tools/ferretdb vet ./...
 
 staticcheck:
 	$(TOOL) staticcheck ./...

@@ -276,46 +276,58 @@ func (c *Chat) takeTurn(f *flight) (reply Reply, err error) {
 	}()
 	if j.elsewhere != nil {
 		f.preview.begin(*j.elsewhere)
-		reply, err := c.answerElsewhere(ctx, *j.elsewhere, &f.preview)
-		if errors.Is(err, errDead) {
+		reply, err = c.answerElsewhere(ctx, *j.elsewhere, &f.preview, true)
+		if errors.Is(err, errTakenOver) {
 			err = unavailable(err) // who sent the message may send it again
 		}
 		return reply, err
 	}
-	begun, err := c.begin(f)
-	for err == nil && !begun.Fresh && begun.Reply == nil {
-		reply, err = c.answerElsewhere(ctx, begun.Record, &f.preview)
-		if !errors.Is(err, errDead) {
+	for lost := false; ; {
+		begun, err := c.begin(f)
+		switch {
+		case err != nil:
+			return Reply{}, err
+		case begun.Reply != nil:
+			return *begun.Reply, nil
+		case begun.Fresh:
+			reply, err = c.answerHere(f, begun)
+			lost = true
+		default:
+			// One that lost its turn takes none from another: two nodes that do not
+			// hear each other would do so for ever.
+			reply, err = c.answerElsewhere(ctx, begun.Record, &f.preview, !lost)
+		}
+		if !errors.Is(err, errTakenOver) {
 			return reply, err
 		}
-		begun, err = c.begin(f)
 	}
-	switch {
-	case err != nil:
-		return Reply{}, err
-	case begun.Reply != nil:
-		return *begun.Reply, nil
-	}
-	defer c.share(f, begun.Record)()
+}
 
-	if err = c.awaitBehind(ctx, begun); err != nil {
-		err = c.storeFailed("wait for an earlier turn", j.session, err)
-	} else {
+// answerHere has the bot answer a turn that was begun, and commits its reply.
+// With errTakenOver another node took this one for dead meanwhile.
+func (c *Chat) answerHere(f *flight, begun Begun) (reply Reply, err error) {
+	defer c.share(f, begun.Record)()
+	if err = c.awaitBehind(f.ctx, begun); err == nil {
 		reply, err = c.ask(f, begun.Record)
 	}
 	// What follows must happen whether or not somebody still waits.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(f.ctx), storeTimeout)
 	defer cancel()
 	if err == nil {
-		if err = c.store.Finish(ctx, begun.Record, reply, time.Now()); err == nil {
+		err = c.store.Finish(ctx, begun.Record, reply, time.Now())
+		switch {
+		case err == nil:
 			return reply, nil
+		case errors.Is(err, ErrTakenBack):
+			c.log.Warn("another node took over a turn that was answered here", "session", shortSession(begun.Session), "seq", begun.Seq)
+			return Reply{}, errTakenOver
 		}
-		err = c.storeFailed("finish a turn", j.session, err)
+		err = c.storeFailed("finish a turn", begun.Session, err)
 	}
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), storeTimeout) // Finish may have used up the other
 	defer cancel()
 	if abandonErr := c.store.Abandon(ctx, begun.Record); abandonErr != nil {
-		c.storeFailed("abandon a turn", j.session, abandonErr)
+		c.storeFailed("abandon a turn", begun.Session, abandonErr)
 	}
 	return Reply{}, err
 }
@@ -405,7 +417,8 @@ func (c *Chat) history(ctx context.Context, record Record, turns int) ([]Message
 	}
 	messages := make([]Message, 0, 2*len(records))
 	for _, r := range records {
-		if r.Reply != nil {
+		// What nobody had an answer to is not said again by a bot that reads it.
+		if r.Reply != nil && r.Reply.Text != apologyNoAnswer {
 			messages = append(messages,
 				Message{RoleUser, r.Prompt, r.Began},
 				Message{RoleAssistant, r.Reply.PlainText(), r.Ended})
@@ -418,11 +431,16 @@ func (c *Chat) history(ctx context.Context, record Record, turns int) ([]Message
 // tell the visitor.
 func (c *Chat) storeFailed(what, session string, err error) error {
 	c.log.Error("the store failed", "to", what, "session", shortSession(session), "error", err)
-	var e *Error
-	if errors.As(err, &e) && e.Code == CodeUnavailable || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if isUnavailable(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return unavailable(err)
 	}
 	return &Error{Code: CodeInternal, Message: apologyInternal, Err: err}
+}
+
+// isUnavailable reports whether an error of a store passes by itself.
+func isUnavailable(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == CodeUnavailable
 }
 
 // shortSession is how a session is named in logs.

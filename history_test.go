@@ -227,3 +227,20 @@ func TestRecordsAreSweptAfterTheirRetention(t *testing.T) {
 		}
 	})
 }
+
+// A bot that reads that nobody had an answer would learn to say so.
+func TestHistoryHasNoApologies(t *testing.T) {
+	var saw []parley.Message
+	passes := true
+	chat := newChat(t, parley.Config{Bot: parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+		if passes {
+			return parley.Reply{}, parley.ErrPass
+		}
+		return historyBot(10, &saw)(ctx, turn)
+	})})
+	answer(t, chat, parley.Request{Session: "s", Prompt: "a"})
+	passes = false
+	answer(t, chat, parley.Request{Session: "s", Prompt: "b"})
+	answer(t, chat, parley.Request{Session: "s", Prompt: "c"})
+	wantHistory(t, saw, "user: b", "assistant: re: b")
+}

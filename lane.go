@@ -24,6 +24,7 @@ type lanes struct {
 
 	mu       sync.Mutex
 	queues   map[string][]*flight
+	followed map[string]*flight // by session, those that follow the turn of another node; they are in no queue
 	flights  int
 	draining bool
 	empty    chan struct{} // closed when draining and no flight is left
@@ -35,7 +36,7 @@ type job struct {
 	session string
 	arrived time.Time
 
-	elsewhere *Record // the turn that another node answers, for a job that only follows it
+	elsewhere *Record // the turn of another node, for a job that is only to follow it
 }
 
 // same reports whether other is the same message sent again, as far as the
@@ -68,7 +69,7 @@ func (l *lanes) init(most int, timeout time.Duration, take func(*flight) (Reply,
 	l.most, l.timeout, l.take = most, timeout, take
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.idle = make(chan *flight)
-	l.queues = map[string][]*flight{}
+	l.queues, l.followed = map[string][]*flight{}, map[string]*flight{}
 	l.empty = make(chan struct{})
 }
 
@@ -87,21 +88,50 @@ func (l *lanes) join(j job) (*flight, error) {
 		}
 		return f, f.await()
 	}
+	if len(queue) >= laneLength {
+		return nil, unavailable(errors.New("too many turns at once in one session"))
+	}
+	f, err := l.newFlight(j)
+	if err != nil {
+		return nil, err
+	}
+	l.queues[j.session] = append(queue, f)
+	if len(queue) == 0 {
+		l.start(f)
+	}
+	return f, nil
+}
+
+// follow returns the flight that follows a turn of another node. It is in no
+// queue: nobody behind it waits for what that node does. The caller must wait for
+// the flight.
+func (l *lanes) follow(j job) (*flight, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.followed[j.session]; f != nil && f.ctx.Err() == nil && f.elsewhere.Began.Equal(j.elsewhere.Began) {
+		return f, f.await()
+	}
+	f, err := l.newFlight(j)
+	if err != nil {
+		return nil, err
+	}
+	l.followed[j.session] = f
+	l.start(f)
+	return f, nil
+}
+
+// newFlight makes a flight that one waits for, if there may be one more. The
+// caller holds the lock.
+func (l *lanes) newFlight(j job) (*flight, error) {
 	switch {
 	case l.draining:
 		return nil, unavailable(errors.New("shutting down"))
 	case l.flights >= l.most:
 		return nil, unavailable(errors.New("too many turns at once"))
-	case len(queue) >= laneLength:
-		return nil, unavailable(errors.New("too many turns at once in one session"))
 	}
 	f := &flight{job: j, waiting: 1, done: make(chan struct{})}
 	f.ctx, f.cancel = context.WithTimeout(l.ctx, l.timeout)
 	l.flights++
-	l.queues[j.session] = append(queue, f)
-	if len(queue) == 0 {
-		l.start(f)
-	}
 	return f, nil
 }
 
@@ -174,7 +204,7 @@ func (l *lanes) fly(f *flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.land(f)
-	if queue := l.queues[f.session]; len(queue) > 0 {
+	if queue := l.queues[f.session]; f.elsewhere == nil && len(queue) > 0 {
 		l.start(queue[0])
 	}
 }
@@ -186,9 +216,14 @@ func (l *lanes) land(f *flight) {
 	f.cancel()
 	l.flights--
 	queue := l.queues[f.session]
-	if i := slices.Index(queue, f); len(queue) > 1 {
+	i := slices.Index(queue, f)
+	switch {
+	case l.followed[f.session] == f:
+		delete(l.followed, f.session)
+	case i < 0: // it followed a turn, and another follows the next
+	case len(queue) > 1:
 		l.queues[f.session] = slices.Delete(queue, i, i+1)
-	} else {
+	default:
 		delete(l.queues, f.session)
 	}
 	l.signalEmpty()
@@ -239,8 +274,8 @@ func (l *lanes) leave(f *flight) {
 		defer l.mu.Unlock()
 		queue := l.queues[f.session]
 		switch {
-		case f.waiting > 0 || !slices.Contains(queue, f):
-		case queue[0] == f:
+		case f.waiting > 0 || f.elsewhere == nil && !slices.Contains(queue, f):
+		case f.elsewhere != nil || queue[0] == f:
 			f.cancel()
 		default: // it has not begun
 			f.err = unavailable(context.Canceled)

@@ -144,7 +144,7 @@ func (m *Memory) Finish(ctx context.Context, turn Record, reply Reply, at time.T
 	defer m.mu.Unlock()
 	r := m.find(turn)
 	if r == nil {
-		return fmt.Errorf("parley: turn %d was taken back", turn.Seq)
+		return fmt.Errorf("turn %d: %w", turn.Seq, ErrTakenBack)
 	}
 	if r.Reply == nil {
 		r.Reply, r.Ended = &reply, at

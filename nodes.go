@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -15,44 +16,48 @@ import (
 // Whoever waits on one node for a turn that runs on another asks for it with a
 // note, once a second: "I want what you have from this byte on". The node that
 // answers sends what the bot has emitted, and keeps sending for as long as it is
-// asked. So a turn that nobody follows from elsewhere costs nothing, notes may
-// be lost, and a node that does not answer is seen to be dead.
+// asked. So a turn that nobody follows from elsewhere costs next to nothing, notes
+// may be lost, and a node that does not answer is seen to be dead.
 
 const (
-	// wantEvery is how often a follower asks.
+	// wantEvery is how often a follower asks, and looks whether the turn has ended.
 	wantEvery = time.Second
+	// pollEvery is how often it looks where nodes cannot send notes.
+	pollEvery = 50 * time.Millisecond
 	// wantLife is how long a turn is sent to followers after they asked last.
 	wantLife = 3 * time.Second
 	// silenceOfTheDead is how long a follower that hears its own notes hears
-	// nothing from the node that answers before it takes that for dead.
-	silenceOfTheDead = 5 * time.Second
-	// behindPatience is how long a turn waits for the one before it.
+	// nothing from the node that answers before it takes that for dead. A store
+	// may need half of it to find out that it hears nothing itself.
+	silenceOfTheDead = 10 * time.Second
+	// behindPatience is how long a turn waits for those before it.
 	behindPatience = 20 * time.Second
 	// maxChunk is how much text goes into a note, with its offset.
 	maxChunk = 3 << 10
-	// pollEvery is how often the store is asked whether a turn has ended where
-	// nodes cannot send notes; pollWithNotes where they can, and lost one.
-	pollEvery     = 50 * time.Millisecond
-	pollWithNotes = time.Second
 )
 
-// errDead is why a turn is not waited for any more: its node is gone.
-var errDead = errors.New("the node that answered is gone")
-
-// errGivenUp is why a turn that was waited for will not be answered.
-var errGivenUp = errors.New("the node that answered gave up")
+// Why a turn of another node is not waited for any more.
+var (
+	errDead      = errors.New("the node that answered is gone")
+	errGivenUp   = errors.New("the node that answered gave up")
+	errTakenOver = errors.New("another node answers the message now")
+)
 
 // Topics of the notes about a turn.
 func wantTopic(turn Record) string { return "want." + turnID(turn) }
 func textTopic(turn Record) string { return "text." + turnID(turn) }
 
-// The notes about a turn: what its bot emitted from an offset on, or that it
-// ended.
+// The notes about a turn. A follower sends aliveNote to be told that the node is
+// there, and a number for the text from that byte on. The node sends text with its
+// offset, or that the turn has ended.
+var (
+	aliveNote = []byte("?")
+	endNote   = []byte("end")
+)
+
 func textNote(offset int, text string) []byte {
 	return append(strconv.AppendInt(nil, int64(offset), 10), " "+text...)
 }
-
-var endNote = []byte("end")
 
 // share lets followers on other nodes have a turn that is answered here, until
 // stop is called.
@@ -61,8 +66,17 @@ func (c *Chat) share(f *flight, turn Record) (stop func()) {
 		return func() {}
 	}
 	wants := make(chan int, 16)
-	var sending atomic.Bool
+	var answering, sending atomic.Bool
+	alone := func(busy *atomic.Bool, do func()) { // hear must not block
+		if busy.CompareAndSwap(false, true) {
+			go func() {
+				defer busy.Store(false)
+				do()
+			}()
+		}
+	}
 	return c.notifier.Listen(wantTopic(turn), func(note []byte) {
+		alone(&answering, func() { c.notify(textTopic(turn), textNote(0, "")) })
 		from, err := strconv.Atoi(string(note))
 		if err != nil || from < 0 {
 			return
@@ -71,13 +85,15 @@ func (c *Chat) share(f *flight, turn Record) (stop func()) {
 		case wants <- from:
 		default: // it is asked often enough
 		}
-		if sending.CompareAndSwap(false, true) {
-			go func() {
-				defer sending.Store(false)
-				c.sendText(f, turn, wants)
-			}()
-		}
+		alone(&sending, func() { c.sendText(f, turn, wants) })
 	})
+}
+
+// notify sends a note. What fails is asked for again.
+func (c *Chat) notify(topic string, note []byte) error {
+	ctx, cancel := context.WithTimeout(c.lanes.ctx, wantEvery)
+	defer cancel()
+	return c.notifier.Notify(ctx, topic, note)
 }
 
 // sendText sends what a bot emits to followers, who count as one who waits.
@@ -86,39 +102,39 @@ func (c *Chat) sendText(f *flight, turn Record, wants <-chan int) {
 		return
 	}
 	defer c.lanes.leave(f)
-	ctx := context.WithoutCancel(f.ctx) // the end is told when that has ended
-	notify := func(note []byte) {
-		// What fails is asked for again.
-		ctx, cancel := context.WithTimeout(ctx, wantEvery)
-		defer cancel()
-		c.notifier.Notify(ctx, textTopic(turn), note)
-	}
 	lease := time.NewTimer(wantLife)
 	defer lease.Stop()
-	from := <-wants
-	notify(textNote(from, "")) // it is alive
-	send := func() (grown <-chan struct{}) {
-		for {
-			_, text, _, grown := f.preview.since(from)
-			if text == "" {
-				return grown
-			}
-			text = text[:min(len(text), maxChunk)]
-			notify(textNote(from, text))
-			from += len(text)
-		}
+	from := 0
+	select {
+	case from = <-wants:
+	default: // another call took it
 	}
 	for {
+		_, text, _, grown := f.preview.since(from)
+		if text != "" {
+			text = text[:min(len(text), maxChunk)]
+			if c.notify(textTopic(turn), textNote(from, text)) != nil {
+				return
+			}
+			from += len(text)
+			select {
+			case <-lease.C:
+				return
+			default:
+				continue
+			}
+		}
 		select {
-		case <-send(): // there is more
+		case <-grown:
 		case <-f.done:
-			send()
-			notify(endNote)
+			if _, text, _, _ := f.preview.since(from); text != "" {
+				continue // what came last
+			}
+			c.notify(textTopic(turn), endNote)
 			return
 		case want := <-wants:
 			from = min(from, want)
 			lease.Reset(wantLife)
-			notify(textNote(want, ""))
 		case <-lease.C:
 			return
 		}
@@ -126,14 +142,15 @@ func (c *Chat) sendText(f *flight, turn Record, wants <-chan int) {
 }
 
 // follow waits for the end of a turn that another node answers, and adds what
-// its bot emits to p. It returns the reply, or errGivenUp, errDead, or the error
-// of the store or of ctx.
+// its bot emits to p; nil keeps that node from sending it, and from counting the
+// follower as one who waits. It returns the reply, or one of the errors above, or
+// that of the store or of ctx. A store that is away is waited for.
 func (c *Chat) follow(ctx context.Context, turn Record, p *preview) (Reply, error) {
 	notes := make(chan []byte, 256)
 	asked := make(chan bool, 1) // our own notes come back
 	every := pollEvery
 	if c.notifier != nil {
-		every = pollWithNotes
+		every = wantEvery
 		defer c.notifier.Listen(textTopic(turn), func(note []byte) {
 			select {
 			case notes <- bytes.Clone(note):
@@ -149,20 +166,29 @@ func (c *Chat) follow(ctx context.Context, turn Record, p *preview) (Reply, erro
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	silent := 0 // how many times we were heard, by ourselves at least, and not answered
+	silent := 0 // seconds in which we were heard, by ourselves at least, and not answered
 	for {
 		records, err := c.store.Transcript(ctx, Page{Session: turn.Session, From: turn.Seq, Before: turn.Seq + 1, Limit: 1})
 		switch {
+		case ctx.Err() != nil:
+			return Reply{}, ctx.Err()
+		case isUnavailable(err):
 		case err != nil:
 			return Reply{}, err
-		case len(records) == 0, !records[0].Began.Equal(turn.Began): // its number may be another's by now
+		case len(records) == 0 && time.Duration(silent)*wantEvery >= silenceOfTheDead/2:
+			return Reply{}, errTakenOver // by another follower, a moment before us
+		case len(records) == 0:
 			return Reply{}, errGivenUp
+		case !records[0].Began.Equal(turn.Began) && records[0].Key == turn.Key && records[0].Prompt == turn.Prompt:
+			return Reply{}, errTakenOver
+		case !records[0].Began.Equal(turn.Began):
+			return Reply{}, errGivenUp // and its number is another's
 		case records[0].Reply != nil:
 			return *records[0].Reply, nil
 		case time.Duration(silent)*wantEvery >= silenceOfTheDead:
 			return Reply{}, errDead
 		}
-		c.want(ctx, turn, p)
+		c.want(turn, p)
 		heard, answered, again := false, false, false
 		for wait := true; wait; {
 			select {
@@ -177,7 +203,7 @@ func (c *Chat) follow(ctx context.Context, turn Record, p *preview) (Reply, erro
 				ended, gap := p.addNote(note)
 				if gap && !again {
 					again = true
-					c.want(ctx, turn, p)
+					c.want(turn, p)
 				}
 				wait = !ended
 			}
@@ -191,20 +217,23 @@ func (c *Chat) follow(ctx context.Context, turn Record, p *preview) (Reply, erro
 	}
 }
 
-// want asks for what is missing of a turn.
-func (c *Chat) want(ctx context.Context, turn Record, p *preview) {
-	if c.notifier != nil {
-		ctx, cancel := context.WithTimeout(ctx, wantEvery)
-		defer cancel()
-		c.notifier.Notify(ctx, wantTopic(turn), strconv.AppendInt(nil, int64(p.length()), 10)) // is asked again
+// want asks for what is missing of a turn, or whether its node is there. It is
+// asked again where that fails.
+func (c *Chat) want(turn Record, p *preview) {
+	switch {
+	case c.notifier == nil:
+	case p == nil:
+		c.notify(wantTopic(turn), aliveNote)
+	default:
+		c.notify(wantTopic(turn), strconv.AppendInt(nil, int64(p.length()), 10))
 	}
 }
 
 // addNote adds what a note of another node says. There is a gap where a note
 // before it was lost.
 func (p *preview) addNote(note []byte) (ended, gap bool) {
-	if bytes.Equal(note, endNote) {
-		return true, false
+	if bytes.Equal(note, endNote) || p == nil {
+		return bytes.Equal(note, endNote), false
 	}
 	number, text, _ := bytes.Cut(note, []byte(" "))
 	offset, err := strconv.Atoi(string(number))
@@ -220,43 +249,79 @@ func (p *preview) addNote(note []byte) (ended, gap bool) {
 }
 
 // answerElsewhere returns the reply to a message whose turn another node
-// answers. An error of errDead means that the turn was taken back, and that the
-// message has to begin another.
-func (c *Chat) answerElsewhere(ctx context.Context, turn Record, p *preview) (Reply, error) {
+// answers. With errTakenOver the message has to be begun again: its turn was
+// taken back, by another node, or here, if this one may.
+func (c *Chat) answerElsewhere(ctx context.Context, turn Record, p *preview, takeOver bool) (Reply, error) {
 	reply, err := c.follow(ctx, turn, p)
 	switch {
-	case err == nil:
-		return reply, nil
-	case errors.Is(err, errDead):
-		c.log.Warn("a turn is taken over from a node that is gone", "session", shortSession(turn.Session), "seq", turn.Seq)
-		if abandonErr := c.store.Abandon(ctx, turn); abandonErr != nil {
-			return Reply{}, c.storeFailed("take over a turn", turn.Session, abandonErr)
+	case err == nil, errors.Is(err, errTakenOver):
+		return reply, err
+	case errors.Is(err, errDead) && takeOver:
+		if err := c.bury(ctx, turn); err != nil {
+			return Reply{}, err
 		}
-		return Reply{}, errDead
-	case errors.Is(err, errGivenUp), ctx.Err() != nil:
+		return Reply{}, errTakenOver
+	case errors.Is(err, errDead), errors.Is(err, errGivenUp), ctx.Err() != nil:
 		return Reply{}, unavailable(err)
 	}
 	return Reply{}, c.storeFailed("wait for a turn", turn.Session, err)
 }
 
-// awaitBehind waits for the turn of the same session that another node answers,
-// so that the bot sees its reply. However that ends, and if it takes too long,
-// it is no longer in the way.
+// bury takes back the turn of a node that is gone.
+func (c *Chat) bury(ctx context.Context, turn Record) error {
+	c.log.Warn("a turn is taken over from a node that is gone", "session", shortSession(turn.Session), "seq", turn.Seq)
+	if err := c.store.Abandon(ctx, turn); err != nil {
+		return c.storeFailed("take over a turn", turn.Session, err)
+	}
+	return nil
+}
+
+// awaitBehind waits for the turns of the same session that other nodes answer and
+// that are before one, so that the bot sees their replies. What takes too long is
+// not waited for.
 func (c *Chat) awaitBehind(ctx context.Context, begun Begun) error {
 	if begun.Behind == 0 || c.notifier == nil {
 		return nil
 	}
-	all := ctx
-	ctx, cancel := context.WithTimeout(ctx, behindPatience)
+	patience, cancel := context.WithTimeout(ctx, behindPatience)
 	defer cancel()
-	records, err := c.store.Transcript(ctx, Page{Session: begun.Session, From: begun.Behind, Before: begun.Behind + 1, Limit: 1})
-	if err == nil && len(records) == 1 && records[0].Reply == nil {
-		_, err = c.follow(ctx, records[0], new(preview))
+	var err error
+	for before := (*Record)(nil); err == nil; {
+		before, err = c.running(patience, Page{Session: begun.Session, Before: begun.Seq})
+		if err != nil || before == nil {
+			break
+		}
+		_, err = c.follow(patience, *before, nil)
+		switch {
+		case errors.Is(err, errDead):
+			err = c.bury(patience, *before)
+		case errors.Is(err, errGivenUp), errors.Is(err, errTakenOver):
+			err = nil
+		}
 	}
-	if errors.Is(err, errDead) || errors.Is(err, errGivenUp) || ctx.Err() != nil {
-		return all.Err()
+	switch {
+	case ctx.Err() != nil:
+		return unavailable(ctx.Err())
+	case patience.Err() != nil || err == nil:
+		return nil
 	}
-	return err
+	return c.storeFailed("wait for an earlier turn", begun.Session, err)
+}
+
+// running returns the newest turn of a page that runs, or nil.
+func (c *Chat) running(ctx context.Context, page Page) (*Record, error) {
+	page.Limit = 8 // what runs is at the end
+	records, err := c.store.Transcript(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	dead := c.deadBefore(time.Now())
+	for _, r := range slices.Backward(records) {
+		if r.Reply == nil && !r.Began.Before(dead) {
+			return &r, nil
+		}
+	}
+	return nil, nil
 }
 
 // attachElsewhere returns a flight that follows the turn that another node
@@ -265,17 +330,14 @@ func (c *Chat) attachElsewhere(ctx context.Context, session string) (*flight, er
 	if c.notifier == nil {
 		return nil, nil // no other node, or none that can be followed
 	}
-	records, err := c.store.Transcript(ctx, Page{Session: session, Limit: laneLength})
-	if err != nil {
+	turn, err := c.running(ctx, Page{Session: session})
+	switch {
+	case err != nil:
 		return nil, c.storeFailed("look for a turn", session, err)
+	case turn == nil:
+		return nil, nil
 	}
-	now := time.Now()
-	for _, r := range records {
-		if r.Reply == nil && !r.Began.Before(c.deadBefore(now)) {
-			return c.lanes.join(job{Request: Request{Prompt: r.Prompt, Key: r.Key}, session: session, arrived: now, elsewhere: &r})
-		}
-	}
-	return nil, nil
+	return c.lanes.follow(job{session: session, arrived: time.Now(), elsewhere: turn})
 }
 
 // deadBefore returns when a turn that is still not finished must have begun to

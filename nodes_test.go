@@ -294,8 +294,13 @@ func TestANodeThatWasKilledIsNotWaitedForLong(t *testing.T) {
 				if got, want := answer(t, chat, parley.Request{Session: "s", Prompt: test.prompt}), "You said: "+test.prompt; got != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
-				if took := time.Since(began); took < 4*time.Second || took > 8*time.Second {
-					t.Errorf("it took %v, want about 5 s", took)
+				if took := time.Since(began); took < 9*time.Second || took > 13*time.Second {
+					t.Errorf("it took %v, want about 10 s", took)
+				}
+				began = time.Now()
+				answer(t, chat, parley.Request{Session: "s", Prompt: "another"})
+				if took := time.Since(began); took > 0 {
+					t.Errorf("the one after it took %v, want no time: the dead is buried", took)
 				}
 			})
 		})
@@ -352,5 +357,110 @@ func TestTheNextMessageOnAnotherNodeWaits(t *testing.T) {
 		second := <-send(t.Context(), two, parley.Request{Session: "s", Prompt: "b"})
 		wantText(t, "the first", <-first, "a")
 		wantText(t, "the second", second, "a, b")
+	})
+}
+
+// A node that was taken for dead, and hears the others again, has its visitor
+// get what the other node says.
+func TestTheVisitorOfANodeThatWasTakenForDeadIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, bot, began := newNetwork(), &slowBot{takes: 30 * time.Second}, time.Now()
+		net.lose = func(topic string) bool {
+			return strings.HasPrefix(topic, "text.") && time.Since(began) < 20*time.Second
+		}
+		one, two, _ := pair(t, net, bot)
+		q := parley.Request{Session: "s", Prompt: "Hello", Key: "k"}
+		first := send(t.Context(), one, q)
+		time.Sleep(time.Second)
+		twin := send(t.Context(), two, q)
+		wantText(t, "the visitor of the node that was taken for dead", <-first, "answer 2 to Hello")
+		wantText(t, "the twin", <-twin, "answer 2 to Hello")
+		bot.wantCalls(t, 2)
+	})
+}
+
+func TestAllWhoWaitForADeadNodeAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, bot, session := newNetwork(), &slowBot{takes: 3 * time.Second}, ""
+		var answers []<-chan outcome
+		for range 3 {
+			node := newChat(t, parley.Config{Store: net, Bot: bot})
+			if session == "" {
+				trace := parley.Trace{}
+				if _, err := node.Answer(parley.WithTrace(t.Context(), &trace), parley.Request{Session: "s", Prompt: "first"}); err != nil {
+					t.Fatal(err)
+				}
+				session = trace.Session
+				begunElsewhere(t, net, session, "Hello")
+			}
+			answers = append(answers, send(t.Context(), node, parley.Request{Session: "s", Prompt: "Hello"}))
+			time.Sleep(300 * time.Millisecond)
+		}
+		for _, a := range answers {
+			wantText(t, "who waits for a dead node", <-a, "answer 2 to Hello")
+		}
+		bot.wantCalls(t, 2)
+	})
+}
+
+// A window that follows a dead node is no reason to leave the message unanswered.
+func TestAWindowDoesNotKeepAMessageFromBeingTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, key := newNetwork(), ""
+		_, two, token := pair(t, net, parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+			key = turn.Session
+			return sayBack(ctx, turn)
+		}))
+		h := two.Handler()
+		post(h, "/chat", `{"prompt":"first","session_id":null}`, "X-Parley-Session", token)
+		begunElsewhere(t, net, key, "Hello")
+		window := watch(h, "GET", "/stream", "", "X-Parley-Session", token)
+		time.Sleep(time.Second)
+		wantAnswer(t, "the message", post(h, "/chat", hello, "X-Parley-Session", token), 200, `{"output":"You said: Hello"}`)
+		<-window.done
+	})
+}
+
+// Who has left does not keep the bot going because the next message waits.
+func TestTheNextMessageDoesNotKeepTheBotGoing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bot := &speaker{pieces: strings.Split(strings.Repeat("x", 30), "")}
+		one, two, token := pair(t, newNetwork(), bot)
+		first := watch(one.Handler(), "POST", "/chat", `{"prompt":"a","session_id":null}`, "X-Parley-Session", token)
+		time.Sleep(2500 * time.Millisecond)
+		next := watch(two.Handler(), "POST", "/chat", `{"prompt":"b","session_id":null}`, "X-Parley-Session", token)
+		time.Sleep(time.Second)
+		left := time.Now()
+		first.leave()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if after := bot.cancelled.Sub(left); bot.cancelled.IsZero() || after > 1500*time.Millisecond {
+			t.Errorf("the bot was stopped %v after its visitor left; want 1.5 s or less", after)
+		}
+		next.leave()
+		<-next.done
+	})
+}
+
+// A turn waits for all that run before it, whatever becomes of those between.
+func TestATurnWaitsForAllBeforeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork()
+		slow := parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+			if turn.Prompt == "slow" {
+				time.Sleep(14 * time.Second)
+			}
+			return recite(ctx, turn)
+		})
+		one, two, _ := pair(t, net, slow)
+		var trace parley.Trace
+		if _, err := one.Answer(parley.WithTrace(t.Context(), &trace), parley.Request{Session: "s", Prompt: "first"}); err != nil {
+			t.Fatal(err)
+		}
+		first := send(t.Context(), one, parley.Request{Session: "s", Prompt: "slow"})
+		time.Sleep(time.Second)
+		begunElsewhere(t, net, trace.Session, "dead")
+		wantText(t, "the last", <-send(t.Context(), two, parley.Request{Session: "s", Prompt: "last"}), "first, slow, last")
+		wantText(t, "the slow one", <-first, "first, slow")
 	})
 }

@@ -10,6 +10,10 @@ import (
 // came before with another prompt.
 var ErrKeyReused = errors.New("parley: the idempotency key was used with another prompt")
 
+// ErrTakenBack is what [TurnStore.Finish] returns, wrapped or not, for a turn that
+// is not there any more: it was abandoned, or taken for dead, or swept.
+var ErrTakenBack = errors.New("parley: the turn was taken back")
+
 // A Store keeps what must outlive a request. It holds data and order, no
 // policy: times and limits are passed in by the engine.
 //
@@ -53,8 +57,8 @@ type TurnStore interface {
 	// Finish commits the reply of a turn that Begin returned, known by its
 	// Session, Seq and Began: a number that was taken back may be another turn's
 	// by now. It is durable before it returns. Finishing a turn that is finished
-	// changes nothing and returns nil. Finishing an unknown one, which was taken
-	// back, is an error: its reply is not kept.
+	// changes nothing and returns nil. Finishing an unknown one returns
+	// ErrTakenBack: its reply is not kept.
 	Finish(ctx context.Context, turn Record, reply Reply, at time.Time) error
 
 	// Abandon takes back a turn that Begin returned and that is not finished, as

@@ -2,6 +2,7 @@ package parley
 
 import (
 	"errors"
+	"math"
 	"mime"
 	"net/http"
 	"strconv"
@@ -42,8 +43,9 @@ type answerStream struct {
 	seen   string       // the Last-Event-ID of the request
 	beats  *time.Ticker // runs while the stream is open
 
-	turn string // how ids name the turn; empty while that is not known
-	from int    // how much of its text was sent, in bytes
+	turn  string    // how ids name the turn; empty while that is not known
+	began time.Time // when the turn did
+	from  int       // how much of its text was sent, in bytes
 
 	event []byte // the last one, whose memory the next one takes
 }
@@ -89,6 +91,10 @@ func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
 			if err := s.begin(turn); err != nil {
 				return nil, err
 			}
+		case s.turn != "" && !turn.Began.Equal(s.began):
+			// Another turn answers the message now: its reply is all that fits here.
+			_, _, _, grown := p.since(math.MaxInt)
+			return grown, nil
 		case text == "":
 			return grown, nil
 		default:
@@ -117,6 +123,7 @@ type errorEvent struct {
 
 // begin takes up the turn that is streamed.
 func (s *answerStream) begin(turn Record) error {
+	s.began = turn.Began
 	s.turn = strconv.Itoa(turn.Seq) + "-" + strconv.FormatInt(turn.Began.UnixMilli(), 36)
 	if seen, ok := strings.CutPrefix(s.seen, s.turn+"-"); ok {
 		if from, err := strconv.ParseUint(seen, 10, 31); err == nil {

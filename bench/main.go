@@ -3,6 +3,7 @@
 //
 //	go run ./bench            # CPU a request, requests a second, memory, start
 //	go run ./bench -flat      # cost by stored sessions and by length of a session
+//	go run ./bench -large     # time of a turn in a large store, and while it is swept
 //	go run ./bench -streams   # CPU a token, memory a stream, delay of the first token
 //
 // Each server is a process of its own on one core (GOMAXPROCS=1), or on two for
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
@@ -27,7 +29,10 @@ func main() {
 	rounds := flag.Int("rounds", 5, "rounds; the median counts")
 	connections := flag.Int("connections", 64, "connections at once")
 	flat := flag.Bool("flat", false, "measure cost by stored sessions and by length of a session")
-	most := flag.Int("sessions", 1_000_000, "with -flat: the most stored sessions")
+	large := flag.Bool("large", false, "measure a store that has much, beside one that has little")
+	most := flag.Int("sessions", 1_000_000, "with -flat and -large: the most stored sessions")
+	turns := flag.Int("turns", 20, "with -large: the turns of each session")
+	databases := flag.String("databases", "", "with -large: the URLs of two empty databases, with a comma between them; without, two files of SQLite")
 	streams := flag.Bool("streams", false, "measure answers that are streamed")
 	concurrent := flag.Int("concurrent", 1_000, "with -streams: streams at once")
 	tokens := flag.Int("tokens", 200, "with -streams: tokens of each")
@@ -55,6 +60,8 @@ func main() {
 	switch {
 	case *flat:
 		err = b.flat(*most)
+	case *large:
+		err = b.large(*most, *turns, strings.FieldsFunc(*databases, func(r rune) bool { return r == ',' }))
 	case *streams:
 		b.cores = 2
 		err = b.streams(*concurrent, *tokens)

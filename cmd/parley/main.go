@@ -53,6 +53,11 @@ func (p *program) commands() []command {
 		p.botTestCommand(),
 		p.submissionsListCommand(),
 		p.submissionsExportCommand(),
+		p.exportCommand(),
+		p.importCommand(),
+		p.backupCommand(),
+		p.restoreCommand(),
+		p.migrateCommand(),
 		p.versionCommand(),
 		p.helpCommand(),
 	}

@@ -106,17 +106,17 @@ func serviceLine(cfg *config.Config, s config.Service) string {
 }
 
 func dataLine(cfg *config.Config) string {
-	scheme, location := cfg.Database()
-	switch scheme {
+	kind := kindOfStore(cfg)
+	switch _, location := cfg.Database(); kind.name {
 	case "memory":
 		return "in memory"
-	case "sqlite":
+	case "SQLite":
 		if path, err := filepath.Abs(location); err == nil {
 			location = path
 		}
 		return location + " (SQLite)"
 	}
-	return scheme
+	return fmt.Sprintf("%s (%s)", cfg.DatabaseURL, kind.name)
 }
 
 // notes are about what may not be as one expects.

@@ -580,7 +580,7 @@ func TestSecretsStayOutOfProblems(t *testing.T) {
 			{env: "CSRF_SECRET=" + short},
 			{env: "CSRF_SECRET=" + long + "," + short},
 			{env: s.Env + "=" + long + "|" + s.Env + "_FILE=nowhere"},
-			{env: "DATABASE_URL=postgres://me:" + long + "@localhost/chat"},
+			{env: "DATABASE_URL=mysql://me:" + long + "@localhost/chat"},
 			{env: "PUBLIC_URL=https://me:" + long + "@chat.example.com"},
 			{env: "ALLOWED_ORIGINS=https://me:" + long + "@example.com"},
 			{args: "--" + strings.ReplaceAll(s.Name, "_", "-") + " " + long},
@@ -621,7 +621,7 @@ func TestSecretsStayOutOfProblems(t *testing.T) {
 			{file: "openai_api_key: sk\nopenai_headers: \"Host: " + long + "\""},
 			{file: "relay_url: https://bot.example.com\nrelay_secret: " + long},
 			{file: "openai_base_url: https://me:" + long + "@llm.example.com"},
-			{file: "database_url: postgres://me:" + long + "@localhost/chat"},
+			{file: "database_url: mysql://me:" + long + "@localhost/chat"},
 			{file: "public_url: https://me:" + long + "@chat.example.com"},
 			{file: "allowed_origins: [https://me:" + long + "@example.com]"},
 		} {

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -70,40 +71,77 @@ func (p *program) serve(ctx context.Context, flags settingFlags) error {
 		return misplaced(cfg, "log_file", err)
 	}
 	defer logs.Close()
-	store, err := openStore(cfg)
-	if err != nil {
-		return misplaced(cfg, "database_url", fmt.Errorf("cannot open the database that DATABASE_URL names: %w", err))
+	gate := &gate{}
+	server := newServer(gate, log)
+	served := make(chan error, 1)
+	serve := func() { served <- server.Serve(listener) }
+	opening := make(chan opened, 1)
+	go func() { opening <- openAll(ctx, cfg, log) }()
+	var o opened
+	select {
+	case o = <-opening:
+		if o.err != nil {
+			return unlessTold(ctx, o.err)
+		}
+		gate.open(o.handler)
+		go serve()
+	case <-time.After(openPatience):
+		// Until the store is there, everything that needs it is refused.
+		refusing, handler, err := wire(cfg, awayStore{}, log)
+		if err != nil {
+			return err
+		}
+		gate.open(handler)
+		go serve()
+		o = <-opening
+		if o.err != nil {
+			log.Info("stopping")
+			return errors.Join(unlessTold(ctx, o.err), shutdown(refusing, server, drainTimeout))
+		}
+		gate.open(o.handler)
+		refusing.Shutdown(ctx)
 	}
-	err = p.serveFrom(ctx, cfg, log, listener, store)
-	if closeErr := store.Close(); err == nil {
+	fmt.Fprint(p.stderr, screen(cfg, listener.Addr()))
+	log.Info("started", "version", parleyVersion(), "address", listener.Addr().String())
+	err = untilStopped(ctx, log, o.chat, server, served, broken(o.store))
+	if closeErr := o.store.Close(); err == nil {
 		err = closeErr
 	}
 	return err
 }
 
-// serveFrom serves from a store until ctx ends or something breaks.
-func (p *program) serveFrom(ctx context.Context, cfg *config.Config, log *slog.Logger, listener net.Listener, store parley.Store) error {
-	chat, handler, err := wire(cfg, store, log)
-	if err != nil {
-		return err
+// unlessTold returns why a store was not opened, unless ctx ended while it was
+// waited for.
+func unlessTold(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (isAway(err) || errors.Is(err, context.Canceled)) {
+		return nil
 	}
+	return err
+}
+
+// A gate has requests answered by the handler that is set at the time.
+type gate struct{ handler atomic.Pointer[http.Handler] }
+
+func (g *gate) open(h http.Handler) { g.handler.Store(&h) }
+
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	(*g.handler.Load()).ServeHTTP(w, r)
+}
+
+// untilStopped waits until ctx ends or something breaks, and shuts down.
+func untilStopped(ctx context.Context, log *slog.Logger, chat *parley.Chat, server *http.Server, served, broken <-chan error) error {
 	headroom := make([]byte, heapHeadroom)
 	defer runtime.KeepAlive(headroom)
-	server := newServer(handler, log)
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	fmt.Fprint(p.stderr, screen(cfg, listener.Addr()))
-	log.Info("started", "version", parleyVersion(), "address", listener.Addr().String())
-
 	drain := drainTimeout
 	// What ends the server is told twice: here to whoever reads the log, and by
 	// main to the person at the terminal.
+	var err error
 	select {
 	case <-ctx.Done():
 		log.Info("stopping")
 	case err = <-served:
 		log.Error("the server failed", "error", err)
-	case err = <-broken(store):
+	case err = <-broken:
 		err = fmt.Errorf("the database can no longer be relied on: %w", err)
 		log.Error("the store is broken", "error", err)
 		drain = 0 // what is answered now cannot be kept

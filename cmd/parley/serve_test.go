@@ -461,18 +461,17 @@ func TestServeKeepsWhatItAnswered(t *testing.T) {
 func TestServeEndsWhenItsStoreBreaks(t *testing.T) {
 	store := &brokenStore{parley.NewMemory(), make(chan error, 1)}
 	store.broken <- errors.New("the disk is gone")
-	var screen strings.Builder
-	p := &program{stderr: &screen}
 	t.Chdir(t.TempDir())
-	cfg, err := p.load(nil)
+	cfg, err := new(program).load(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	log := slog.New(slog.DiscardHandler)
+	chat, handler, err := wire(cfg, store, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.serveFrom(t.Context(), cfg, slog.New(slog.DiscardHandler), listener, store)
+	err = untilStopped(t.Context(), log, chat, newServer(handler, log), nil, broken(store))
 	if err == nil || !strings.Contains(err.Error(), "the disk is gone") {
 		t.Errorf("the server ends with %v; want what broke the store", err)
 	}

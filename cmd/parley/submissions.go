@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"log/slog"
 	"maps"
 	"os"
 	"slices"
@@ -58,7 +59,7 @@ func (p *program) listSubmissions(ctx context.Context, flags settingFlags, form 
 	if limit < 1 {
 		return &errUsage{"--limit is the number of submissions to show; write --limit 50", "submissions list"}
 	}
-	cfg, store, err := p.openSubmissions(flags)
+	cfg, store, err := p.openForReading(ctx, flags)
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (p *program) exportSubmissions(ctx context.Context, flags settingFlags, for
 	if !ok {
 		return &errUsage{fmt.Sprintf("%q is not a format; write --format csv or --format json", format), "submissions export"}
 	}
-	cfg, store, err := p.openSubmissions(flags)
+	cfg, store, err := p.openForReading(ctx, flags)
 	if err != nil {
 		return err
 	}
@@ -135,13 +136,13 @@ func (p *program) exportSubmissions(ctx context.Context, flags settingFlags, for
 	return errors.Join(write(ctx, file, cfg, store, form), file.Close())
 }
 
-// openSubmissions opens the configured store for reading.
-func (p *program) openSubmissions(flags settingFlags) (*config.Config, parley.Store, error) {
+// openForReading opens the configured store for reading.
+func (p *program) openForReading(ctx context.Context, flags settingFlags) (*config.Config, parley.Store, error) {
 	cfg, err := p.load(flags)
 	if err != nil {
 		return nil, nil, err
 	}
-	store, err := readStore(cfg)
+	store, err := readStore(ctx, cfg, slog.New(slog.DiscardHandler))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("there is no database yet: start the server, or name another database with DATABASE_URL (%w)", err)
 	}

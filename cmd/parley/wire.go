@@ -13,30 +13,19 @@ import (
 	"github.com/parley-chat/parley/cmd/parley/internal/site"
 	"github.com/parley-chat/parley/middleware"
 	"github.com/parley-chat/parley/middleware/compress"
-	"github.com/parley-chat/parley/store/sqlite"
 	"github.com/parley-chat/parley/widget"
 )
 
 // This page is where all parts meet: stores, bots, middleware and routes. What
 // is added to Parley is added here, in one line.
 
-// stores are the kinds of store, by the scheme of DATABASE_URL.
-var stores = []struct {
-	scheme string
-	open   func(location string) (parley.Store, error)
-	// read opens the store for reading beside a server that uses it. It is nil
-	// for a store that no other process can see.
-	read func(location string) (parley.Store, error)
-}{
-	{
-		scheme: "sqlite",
-		open:   func(path string) (parley.Store, error) { return sqlite.Open(path) },
-		read:   func(path string) (parley.Store, error) { return sqlite.OpenReadOnly(path) },
-	},
-	{
-		scheme: "memory",
-		open:   func(string) (parley.Store, error) { return parley.NewMemory(), nil },
-	},
+// stores are the kinds of store. DATABASE_URL chooses one.
+var stores = []storeKind{
+	sqliteStore(),
+	postgresStore(),
+	mongoStore(),
+	redisStore(),
+	memoryStore(),
 }
 
 // services are the bots that ask somebody else. BOTS changes their order.
@@ -56,7 +45,7 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	if err != nil {
 		return nil, nil, err
 	}
-	limits, err := rateLimits(cfg, log)
+	limits, err := rateLimits(cfg, store, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -64,6 +53,9 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 	guards := []func(http.Handler) http.Handler{
 		csrf.Check,
 		limits,
+	}
+	if away, ok := store.(awayStore); ok {
+		guards = append(guards[:0], away.refuse)
 	}
 
 	chat, err := parley.New(parley.Config{
@@ -167,13 +159,14 @@ func unchanged(h http.Handler) http.Handler { return h }
 
 // rateLimits counts messages, filled-in forms, and what a page needs to go on
 // with a conversation apart. The last costs next to nothing and comes with every
-// page that a visitor opens.
-func rateLimits(cfg *config.Config, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+// page that a visitor opens. Nodes that share a store count together.
+func rateLimits(cfg *config.Config, store parley.Store, log *slog.Logger) (func(http.Handler) http.Handler, error) {
+	shared, _ := store.(parley.Limiter)
 	limit := func(name string, most int) (func(http.Handler) http.Handler, error) {
 		if most == 0 {
 			return unchanged, nil
 		}
-		return middleware.RateLimit(middleware.Rate{Name: name, Limit: most, Window: cfg.RateLimitWindow}, nil, log)
+		return middleware.RateLimit(middleware.Rate{Name: name, Limit: most, Window: cfg.RateLimitWindow}, shared, log)
 	}
 	chat, errChat := limit("chat", cfg.RateLimit)
 	sessions, errSessions := limit("session", 10*cfg.RateLimit)
@@ -208,38 +201,4 @@ func botName(cfg *config.Config) string {
 		}
 		return s.Name
 	})
-}
-
-// storeSchemes returns what DATABASE_URL can begin with.
-func storeSchemes() []string {
-	var schemes []string
-	for _, s := range stores {
-		schemes = append(schemes, s.scheme)
-	}
-	return schemes
-}
-
-// openStore opens the store that DATABASE_URL names, which was checked before.
-func openStore(cfg *config.Config) (parley.Store, error) {
-	scheme, location := cfg.Database()
-	for _, s := range stores {
-		if s.scheme == scheme {
-			return s.open(location)
-		}
-	}
-	return nil, fmt.Errorf("no store for %q", scheme)
-}
-
-// readStore opens the store that DATABASE_URL names for reading.
-func readStore(cfg *config.Config) (parley.Store, error) {
-	scheme, location := cfg.Database()
-	for _, s := range stores {
-		if s.scheme == scheme && s.read != nil {
-			return s.read(location)
-		}
-	}
-	return nil, config.Problems{{
-		Where:  cfg.Origin("database_url"),
-		Reason: fmt.Sprintf("what %s: keeps is inside the server and ends with it; name the database to read, such as sqlite:parley.db", scheme),
-	}}
 }

@@ -50,11 +50,17 @@ func (l *loader) checkDatabase() {
 	scheme, location := l.config.Database()
 	at := l.config.origins["database_url"]
 	switch {
-	case !slices.Contains(l.Stores, scheme):
-		l.fail(at, "database_url", "%q is not a kind of store; the kinds are %s:, so write "+at.write,
-			scheme, strings.Join(l.Stores, ": and "), "sqlite:parley.db")
+	case !slices.ContainsFunc(l.Stores, func(kind []string) bool { return slices.Contains(kind, scheme) }):
+		var kinds []string
+		for _, kind := range l.Stores {
+			kinds = append(kinds, kind[0]+":")
+		}
+		l.fail(at, "database_url", "%q is not a kind of store; the kinds are %s, so write "+at.write,
+			scheme, strings.Join(kinds, ", "), "sqlite:parley.db")
 	case scheme != "memory" && location == "":
 		l.fail(at, "database_url", "names nothing after %s:; write "+at.write, scheme, "sqlite:parley.db")
+	case strings.HasPrefix(at.Where, "flag") && l.config.DatabaseURL.String() != string(l.config.DatabaseURL):
+		l.fail(at, "database_url", "contains a password, and everybody on this computer can see flags; write it as DATABASE_URL in the environment, .env or parley.yaml")
 	}
 }
 

@@ -68,7 +68,7 @@ func (c *Config) Origin(name string) string {
 
 // Database returns the two parts of DATABASE_URL: which store, and where.
 func (s Settings) Database() (scheme, location string) {
-	scheme, location, _ = strings.Cut(s.DatabaseURL, ":")
+	scheme, location, _ = strings.Cut(string(s.DatabaseURL), ":")
 	return scheme, strings.TrimPrefix(location, "//")
 }
 

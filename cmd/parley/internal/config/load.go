@@ -12,7 +12,7 @@ import (
 type Sources struct {
 	Flags   map[string]string // what was given on the command line, by the flag's name
 	Environ []string          // as [os.Environ] returns it
-	Stores  []string          // the schemes that DATABASE_URL can have
+	Stores  [][]string        // the schemes that DATABASE_URL can have, those of each kind of store together
 	// Services are the bots that ask somebody else, in the order in which they are
 	// asked where BOTS says nothing.
 	Services []Service

@@ -33,7 +33,7 @@ func inDir(t *testing.T, files map[string]string) {
 }
 
 func load(src config.Sources) (*config.Config, error) {
-	src.Stores = []string{"sqlite", "memory"}
+	src.Stores = [][]string{{"sqlite"}, {"memory"}}
 	src.Sample = []byte(sample)
 	return config.Load(src)
 }
@@ -64,7 +64,7 @@ func TestDefaultsNeedNoConfiguration(t *testing.T) {
 	cfg := mustLoad(t, config.Sources{})
 	want := config.Settings{
 		Port: 3001, NodeEnv: "development", DemoPage: true,
-		DatabaseURL: "sqlite:parley.db", Retention: 30 * 24 * time.Hour,
+		DatabaseURL: "sqlite:parley.db", Durability: "normal", Retention: 30 * 24 * time.Hour,
 		SessionTTL: time.Hour, SessionBinding: "on", MaxPrompt: 1000,
 		AnswerTimeout: time.Minute, MaxTurns: 4096,
 		BotTimeout: 45 * time.Second, FirstTokenTimeout: 15 * time.Second,
@@ -292,8 +292,8 @@ func TestSourcesSayWhatToWrite(t *testing.T) {
 		"no duration":           {nil, env("SESSION_TTL=soon"), `environment variable SESSION_TTL: "soon" is not a duration such as 90s, 15m, 1h or 30d; write SESSION_TTL=1h`},
 		"too many days":         {nil, env("RETENTION=999999d"), `environment variable RETENTION: "999999d" is out of range; write RETENTION=30d`},
 		"outlives the response": {nil, env("ANSWER_TIMEOUT=80s"), "environment variable ANSWER_TIMEOUT: 1m20s is too large: at most 70s; write ANSWER_TIMEOUT=70s"},
-		"unknown store": {nil, env("DATABASE_URL=mongodb://localhost:27017/chatwidget"),
-			`environment variable DATABASE_URL: "mongodb" is not a kind of store; the kinds are sqlite: and memory:, so write DATABASE_URL=sqlite:parley.db`},
+		"unknown store": {nil, env("DATABASE_URL=mysql://parley:hunter2@localhost/chat"),
+			`environment variable DATABASE_URL: "mysql" is not a kind of store; the kinds are sqlite:, memory:, so write DATABASE_URL=sqlite:parley.db`},
 		"no path": {nil, env("DATABASE_URL=sqlite:"), "environment variable DATABASE_URL: names nothing after sqlite:; write DATABASE_URL=sqlite:parley.db"},
 		"forgets too soon": {nil, env("RETENTION=30m"),
 			"environment variable RETENTION: 30m is shorter than conversations are remembered, 1h (SESSION_TTL); make it at least as long"},

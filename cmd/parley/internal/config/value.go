@@ -29,6 +29,8 @@ func (s Setting) parse(texts []string) (value reflect.Value, reason, instead str
 		v = parseList(texts)
 	case reflect.TypeFor[Secret]():
 		v = Secret{text}
+	case reflect.TypeFor[DatabaseURL]():
+		v = DatabaseURL(text)
 	case reflect.TypeFor[Headers]():
 		v, reason = parseHeaders(text)
 	default:

@@ -19,7 +19,7 @@ import (
 // readSample reads the sample rules as the server does.
 func readSample(t *testing.T, sample []byte) *config.Config {
 	t.Helper()
-	c, err := config.Load(config.Sources{Stores: []string{"sqlite"}, Sample: sample})
+	c, err := config.Load(config.Sources{Stores: [][]string{{"sqlite"}}, Sample: sample})
 	if err != nil {
 		t.Fatal(err)
 	}
