@@ -145,6 +145,9 @@ func testRestoreTwice(s *archiveTest) {
 	s.to.restore(one, two)
 	s.to.restore()
 	s.to.wantTranscript("moved twice", "s", one, two)
+	if err := s.to.archive().Restore(s.Context(), []parley.Record{{Session: "s", Seq: 3, First: 1, Prompt: "runs", Began: s.now}}); err == nil {
+		s.Error("a turn that is not finished was restored, want an error")
+	}
 	other := two
 	other.Prompt, other.Reply = "other", &parley.Reply{Text: "other"}
 	s.to.restore(other)

@@ -281,6 +281,9 @@ var brokenStores = []struct {
 			return s.Store.Finish(ctx, turn, reply, at)
 		}
 	}},
+	{"says that it failed, and not why", "a turn is begun and finished", withoutReason},
+	{"says that a turn failed, and not why", "a number belongs to the turn that has it", withoutReason},
+	{"says that a swept turn failed, and not why", "turns that never ended are swept", withoutReason},
 	{"takes back by the number", "a number belongs to the turn that has it", func(s *altered) {
 		s.abandon = func(ctx context.Context, turn parley.Record) error {
 			has, err := s.Store.Transcript(ctx, parley.Page{Session: turn.Session, From: turn.Seq, Limit: 1})
@@ -356,6 +359,16 @@ func asking(change func(*parley.NewTurn)) func(*altered) {
 			change(&turn)
 			return s.Store.Begin(ctx, turn)
 		}
+	}
+}
+
+// withoutReason hides why a turn cannot be finished.
+func withoutReason(s *altered) {
+	s.finish = func(ctx context.Context, turn parley.Record, reply parley.Reply, at time.Time) error {
+		if err := s.Store.Finish(ctx, turn, reply, at); err != nil {
+			return errors.New(err.Error())
+		}
+		return nil
 	}
 }
 

@@ -2,6 +2,7 @@ package parleytest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,14 +25,18 @@ func testTurn(s *storeTest) {
 	s.finish(first, parley.Text("Something else"))
 	s.wantTranscript("finished a second time", "s", want)
 
-	if err := s.store.Finish(s.Context(), parley.Record{Session: "s", Seq: 2, Began: time.Now()}, parley.Text("Hi"), s.now); err == nil {
-		s.Error("finishing a turn that never was returned nil; want an error, since the reply is not kept")
-	}
-	if err := s.store.Finish(s.Context(), parley.Record{Session: "nobody", Seq: 1, Began: time.Now()}, parley.Text("Hi"), s.now); err == nil {
-		s.Error("finishing a turn of an unknown session returned nil; want an error, since the reply is not kept")
-	}
+	s.wantTakenBack("a turn that never was", parley.Record{Session: "s", Seq: 2, Began: time.Now()})
+	s.wantTakenBack("a turn of an unknown session", parley.Record{Session: "nobody", Seq: 1, Began: time.Now()})
 	s.wantTranscript("after that", "s", want)
 	s.wantTranscript("after that", "nobody")
+}
+
+// wantTakenBack finishes a turn that is not there, or not any more.
+func (s *storeTest) wantTakenBack(what string, r parley.Record) {
+	s.Helper()
+	if err := s.store.Finish(s.Context(), r, parley.Text("late"), s.now); !errors.Is(err, parley.ErrTakenBack) {
+		s.Errorf("finishing %s returned %v; want parley.ErrTakenBack, since its reply is not kept", what, err)
+	}
 }
 
 // testTimes begins and ends a turn between two milliseconds.
@@ -118,15 +123,11 @@ func testTakenBack(s *storeTest) {
 	s.pass(time.Second)
 	other := s.fresh("another message", s.message("s", "other"))
 	late.Seq = other.Seq // in a store that gives every number once
-	if err := s.store.Finish(s.Context(), late, parley.Text("late"), s.now); err == nil {
-		s.Error("a turn that was taken back was finished; want an error, since its reply is not kept")
-	}
+	s.wantTakenBack("a turn that was taken back", late)
 	s.abandon(late)
 	s.wantTranscript("after the one that was taken back", "s", other)
 	other = s.finish(other, parley.Text("done"))
-	if err := s.store.Finish(s.Context(), late, parley.Text("late"), s.now); err == nil {
-		s.Error("a turn that was taken back was finished like the one that has its number; want an error")
-	}
+	s.wantTakenBack("a turn that was taken back, whose number is that of a finished one", late)
 	s.wantTranscript("after both", "s", other)
 }
 

@@ -274,6 +274,7 @@ func TestPageOnBots(t *testing.T) {
 			if !cfg.AsksServices() || len(cfg.Warnings) > 0 {
 				t.Errorf("%s\nasks a service: %t, and has the warnings\n%v\nwant true, and none", content, cfg.AsksServices(), cfg.Warnings)
 			}
+		case "text": // a stream, which the tests of the relay read
 		case "sh":
 			checked++
 			args := regexp.MustCompile(`parley( [a-z]+)*`).FindString(content)

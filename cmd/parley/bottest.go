@@ -79,7 +79,7 @@ func servicesToTest(cfg *config.Config, only string) ([]config.Service, error) {
 	case len(found) > 0:
 		return found, nil
 	case only == "":
-		return nil, &errUsage{"no model or relay answers: set OPENAI_API_KEY, ANTHROPIC_API_KEY or RELAY_URL", "bot test"}
+		return nil, &errUsage{"no model or relay answers: set OPENAI_API_KEY, OPENAI_BASE_URL, ANTHROPIC_API_KEY or RELAY_URL", "bot test"}
 	}
 	var known []string
 	for _, s := range services {
@@ -102,6 +102,9 @@ func (p *program) testBot(ctx context.Context, cfg *config.Config, service confi
 		giveUp(fmt.Errorf("no text within FIRST_TOKEN_TIMEOUT, %s", config.Format(cfg.FirstTokenTimeout)))
 	})
 	defer late.Stop()
+	if service.InOnePiece {
+		late.Stop()
+	}
 
 	// The session is a new one each time: a backend may remember what it said.
 	turn := &parley.Turn{Session: "test-" + rand.Text(), Seq: 1, Prompt: prompt, Time: time.Now()}
@@ -130,6 +133,11 @@ func (p *program) testBot(ctx context.Context, cfg *config.Config, service confi
 		fmt.Fprint(p.stdout, "\n\n")
 	}
 	fmt.Fprintln(p.stdout, measured(cmp.Or(first, took), took, turn.Usage()))
+	for _, u := range turn.Usage() {
+		if most := cfg.MaxTokens; most > 0 && u.OutputTokens >= most {
+			fmt.Fprintf(p.stdout, "The answer is as long as MAX_TOKENS allows, %d tokens, and may be cut.\n", most)
+		}
+	}
 	return true
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-chat/parley/internal/providertest"
 )
@@ -76,6 +77,32 @@ func TestBotTestShowsARelay(t *testing.T) {
 	}
 	if len(sessions) != 2 {
 		t.Errorf("two tests sent %d idempotency keys; want one each, or a backend answers the second from memory", len(sessions))
+	}
+}
+
+// TestBotTestWaitsForARelay has a backend answer in one piece, later than a model
+// may begin.
+func TestBotTestWaitsForARelay(t *testing.T) {
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(200 * time.Millisecond)
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, `{"output": "At last."}`)
+	}))
+	defer backend.Close()
+	code, out, _ := runIn(t, []string{"RELAY_URL=" + backend.URL, "FIRST_TOKEN_TIMEOUT=50ms"}, "bot", "test")
+	if code != exitOK || !strings.Contains(out, "At last.") {
+		t.Errorf("it ends with %d and prints\n%s\nwant 0 and the answer", code, out)
+	}
+}
+
+// TestBotTestTellsThatAnAnswerMayBeCut has an answer use up MAX_TOKENS, and leave one.
+func TestBotTestTellsThatAnAnswerMayBeCut(t *testing.T) {
+	provider := providertest.New(t)
+	for most, want := range map[int]bool{providertest.OutputTokens: true, providertest.OutputTokens + 1: false} {
+		_, out, _ := runIn(t, []string{"OPENAI_BASE_URL=" + provider.URL, fmt.Sprint("MAX_TOKENS=", most)}, "bot", "test")
+		if got := strings.Contains(out, "as long as MAX_TOKENS allows"); got != want {
+			t.Errorf("with MAX_TOKENS=%d it prints\n%s\nsays that the answer may be cut: %t; want %t", most, out, got, want)
+		}
 	}
 }
 

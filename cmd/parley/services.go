@@ -25,7 +25,8 @@ func relayService() config.Service {
 				N8N:     s.RelayFormat == "n8n",
 			})
 		},
-		Asks: func(s *config.Settings) (address, model string) { return s.RelayURL, "" },
+		Asks:       func(s *config.Settings) (address, model string) { return s.RelayURL, "" },
+		InOnePiece: true,
 	}
 }
 

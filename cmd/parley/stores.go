@@ -69,11 +69,16 @@ func postgresStore() storeKind {
 	settings := func(cfg *config.Config, log *slog.Logger) postgres.Config {
 		return postgres.Config{URL: string(cfg.DatabaseURL), Logger: log}
 	}
-	return remote(storeKind{
+	return storeKind{
 		name:    "PostgreSQL",
 		schemes: []string{"postgres", "postgresql"},
 		open: func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
 			return asStore(postgres.Open(ctx, settings(cfg, log)))
+		},
+		read: func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
+			reading := settings(cfg, log)
+			reading.ReadOnly = true
+			return asStore(postgres.Open(ctx, reading))
 		},
 		migrations: func(ctx context.Context, cfg *config.Config, log *slog.Logger, apply bool) ([]string, error) {
 			if apply {
@@ -81,34 +86,33 @@ func postgresStore() storeKind {
 			}
 			return postgres.Pending(ctx, settings(cfg, log))
 		},
-	})
+	}
 }
 
 func mongoStore() storeKind {
-	return remote(storeKind{
+	return storeKind{
 		name:    "MongoDB",
 		schemes: []string{"mongodb", "mongodb+srv"},
 		open: func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
 			return asStore(mongo.Open(ctx, mongo.Config{URL: string(cfg.DatabaseURL), Retention: cfg.Retention, Logger: log}))
 		},
-	})
+		read: func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
+			return asStore(mongo.Open(ctx, mongo.Config{URL: string(cfg.DatabaseURL), ReadOnly: true, Logger: log}))
+		},
+	}
 }
 
 func redisStore() storeKind {
-	return remote(storeKind{
+	open := func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
+		redis.LogTo(log)
+		return asStore(redis.Open(ctx, redis.Config{URL: string(cfg.DatabaseURL), Strict: cfg.Durability == "strict", Logger: log}))
+	}
+	return storeKind{
 		name:    "Redis",
 		schemes: []string{"redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"},
-		open: func(ctx context.Context, cfg *config.Config, log *slog.Logger) (parley.Store, error) {
-			redis.LogTo(log)
-			return asStore(redis.Open(ctx, redis.Config{URL: string(cfg.DatabaseURL), Strict: cfg.Durability == "strict", Logger: log}))
-		},
-	})
-}
-
-// remote is a store on a server of its own: many processes can open it at once.
-func remote(kind storeKind) storeKind {
-	kind.read = kind.open
-	return kind
+		open:    open,
+		read:    open, // which changes nothing
+	}
 }
 
 // asStore keeps an error from making a store of a nil pointer.

@@ -14,6 +14,10 @@ import (
 // noteLife is how long a note is kept for nodes that have not read it.
 const noteLife = time.Minute
 
+// spare is how much longer than asked for the server keeps turns. Sweep has
+// deleted them by then; no turn that runs is as old.
+const spare = time.Hour
+
 // ensureIndexes makes the indexes that are missing.
 func (s *Store) ensureIndexes(ctx context.Context, retention time.Duration) error {
 	for _, index := range []struct {
@@ -34,7 +38,7 @@ func (s *Store) ensureIndexes(ctx context.Context, retention time.Duration) erro
 		field string
 		after *time.Duration
 	}{
-		{s.turns, "began", pointer(retention, retention > 0)},
+		{s.turns, "began", pointer(retention+spare, retention > 0)},
 		{s.windows, "ends", pointer(0, true)},
 		{s.notes, "at", pointer(noteLife, true)},
 	} {

@@ -53,10 +53,15 @@ type Config struct {
 	// options of https://www.mongodb.com/docs/manual/reference/connection-string/.
 	// Without a database it is "parley".
 	URL string
-	// Retention is how long the server keeps a turn after it began, by a TTL index.
-	// Zero leaves that to [Store.Sweep] alone, as does a server without such
-	// indexes.
+	// Retention is how long turns are kept. [Store.Sweep] deletes them then; should
+	// nobody sweep, the server deletes them one hour later by itself, by a TTL
+	// index. It looks at nothing but when a turn began, so the hour is for turns
+	// that run. Zero leaves it all to Sweep, as does a server without such indexes.
 	Retention time.Duration
+	// ReadOnly has Open change nothing: no collections, and no indexes, so that
+	// Retention does not count. A database without anything is empty then. Methods
+	// that write are not refused.
+	ReadOnly bool
 	// Logger is told what no caller can be told. Nil is [slog.Default].
 	Logger *slog.Logger
 }
@@ -93,9 +98,9 @@ const (
 	callTimeout = 10 * time.Second
 )
 
-// Open connects to a database and makes the indexes that are missing. A server
-// that cannot be reached is a [parley.Error] with [parley.CodeUnavailable]: try
-// again. No error holds the password.
+// Open connects to a database and makes the indexes that are missing; see
+// [Config.ReadOnly]. A server that cannot be reached is a [parley.Error] with
+// [parley.CodeUnavailable]: try again. No error holds the password.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return open(ctx, cfg, options.Client())
 }
@@ -114,7 +119,7 @@ func open(ctx context.Context, cfg Config, opts *options.ClientOptions) (*Store,
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	err = s.clock.set(ctx, client)
-	if err == nil {
+	if err == nil && !cfg.ReadOnly {
 		err = s.ensureIndexes(ctx, cfg.Retention)
 	}
 	if err != nil {
@@ -130,9 +135,17 @@ func databaseName(u string) (string, error) {
 	if !ok || scheme != "mongodb" && scheme != "mongodb+srv" {
 		return "", errors.New("the URL is none of a MongoDB; write mongodb://host:27017/database or mongodb+srv://host/database")
 	}
-	rest, _, _ = strings.Cut(rest, "?")
-	_, path, _ := strings.Cut(rest, "/")
-	name, err := url.PathUnescape(path)
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	path, query, _ := strings.Cut(rest[end:], "?")
+	// An @ in the options is one of theirs where there is one before the hosts.
+	named := strings.HasPrefix(path, "/") && strings.Contains(rest[:end], "@")
+	if strings.Contains(path, "@") || strings.Contains(query, "@") && !named {
+		return "", errors.New("the URL has a / ? or # before an @; in the user name and the password write them as %2F %3F and %23, and an @ behind the hosts as %40")
+	}
+	name, err := url.PathUnescape(strings.TrimPrefix(path, "/"))
 	if err != nil {
 		return "", errors.New("the name of the database cannot be read; write a percent sign as %25")
 	}

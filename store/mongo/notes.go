@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -91,8 +92,8 @@ func (l *listening) end() {
 	l.running.Wait()
 }
 
-// Listen implements [parley.Notifier]. The first who listens waits for the
-// server, so that they miss nothing from then on.
+// Listen implements [parley.Notifier]. The first who listens hears what is sent
+// once the server has said which note is the newest, a moment later.
 func (s *Store) Listen(topic string, hear func(note []byte)) (stop func()) {
 	stop = s.hub.Listen(topic, hear)
 	l := &s.listening
@@ -101,12 +102,8 @@ func (s *Store) Listen(topic string, hear func(note []byte)) (stop func()) {
 	if l.on || l.ctx.Err() != nil {
 		return stop
 	}
-	r := &reader{Store: s}
-	if err := r.start(l.ctx); err != nil {
-		s.log.Warn("notes cannot be read yet", "error", err)
-	}
 	l.on = true
-	l.running.Go(func() { r.run(l.ctx) })
+	l.running.Go(func() { (&reader{Store: s}).run(l.ctx) })
 	return stop
 }
 
@@ -168,15 +165,14 @@ func (r *reader) read(ctx context.Context) error {
 	defer cancel()
 	// The newest come first. So when one of a sender is seen, the one that they
 	// sent before it is there when it is looked for.
-	found, err := all[note](ctx, r.notes, bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: r.next}}}},
-		options.Find().SetSort(bson.D{{Key: "_id", Value: -1}}).SetLimit(mostNotes))
+	found, err := all[note](ctx, r.notes, bson.D{{Key: "_id", Value: bson.D{
+		{Key: "$gte", Value: r.next},
+		{Key: "$nin", Value: slices.AppendSeq([]int64{}, maps.Keys(r.heard))},
+	}}}, options.Find().SetSort(bson.D{{Key: "_id", Value: -1}}).SetLimit(mostNotes))
 	if err != nil {
 		return err
 	}
 	for _, n := range slices.Backward(found) {
-		if r.heard[n.Number] {
-			continue
-		}
 		r.heard[n.Number] = true
 		if err := r.hub.Deliver(n.Data); err != nil {
 			r.log.Warn("a note cannot be read", "number", n.Number, "error", err)

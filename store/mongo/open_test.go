@@ -29,6 +29,12 @@ func TestURLs(t *testing.T) {
 		{"postgres://parley:" + canary + "@localhost/parley", "write mongodb://"},
 		{"mongodb://parley:" + canary + "@/parley", ""},
 		{"mongodb://parley:" + canary + "@b@localhost/parley", "unescaped @"},
+		{"mongodb://parley:" + canary + "/x@localhost/parley", "%2F"},
+		{"mongodb://parley:" + canary + "?x@localhost/parley", "%3F"},
+		{"mongodb://parley:" + canary + "#x@localhost/parley", "%23"},
+		{"mongodb://parley:a@b/" + canary + "@localhost/parley", "%2F"},
+		{"mongodb://parley:a@b?" + canary + "@localhost/parley", "%3F"},
+		{"mongodb://parley:a/b?" + canary + "@localhost/parley", "%3F"},
 		{"mongodb://parley:" + canary + "%zz@localhost/parley", ""},
 		{"mongodb://parley:" + canary + "@localhost:port/parley", ""},
 		{"mongodb://parley:" + canary + "@localhost/%zz", "%25"},
@@ -121,9 +127,31 @@ func TestDatabaseOfTheURL(t *testing.T) {
 		"mongodb://localhost:27017/?replicaSet=rs0":                  "parley",
 		"mongodb://u:p%2Fq@a:1,b:2,[::1]:3/chat?authSource=admin":    "chat",
 		"mongodb+srv://user:secret@cluster0.example.net/a%20b?w=all": "a b",
+		"mongodb://user:secret==@localhost:10255/?appName=@user@":    "parley",
 	} {
 		if got, err := mongo.DatabaseName(url); got != want || err != nil {
 			t.Errorf("the database of %s is %q, %v; want %q", url, got, err, want)
 		}
+	}
+}
+
+// TestReadOnly opens a database of every kind and changes none.
+func TestReadOnly(t *testing.T) {
+	url := dbtest.SharedMongo(t).URL(t)
+	store, commands := record(t, mongo.Config{URL: url, Retention: time.Hour, ReadOnly: true})
+	for _, command := range commands.sent() {
+		if name(command) != "hello " {
+			t.Errorf("Open for reading sent %v; want nothing that could change anything", command)
+		}
+	}
+	if got := prompts(t, store, "s"); len(got) > 0 {
+		t.Errorf("an empty database has the prompts %q; want none", got)
+	}
+	if names, err := database(t, url).ListCollectionNames(t.Context(), struct{}{}); len(names) > 0 || err != nil {
+		t.Errorf("opened for reading, there are the collections %q, %v; want none", names, err)
+	}
+	answer(t, openAt(t, url), "s", "Hello")
+	if got := prompts(t, store, "s"); len(got) != 1 {
+		t.Errorf("opened for reading, the session has the prompts %q; want the one that was answered", got)
 	}
 }

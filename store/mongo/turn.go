@@ -162,18 +162,20 @@ func (s *Store) begin(ctx context.Context, t *parley.NewTurn) (parley.Begun, err
 	return parley.Begun{Record: record, Fresh: true, Behind: behind(recent, t)}, err
 }
 
-// recent returns turns of a session from the newest back, those that were taken
-// back included and prompts and replies not: all behind which something may be
-// that matters to a new one, but for its key. That is where a finished one began
-// before DeadBefore, so there are few of them. It reports whether they are the
-// whole session.
+// recent returns turns of a session from the newest back, prompts and replies not
+// included: all behind which something may be that matters to a new one, but for
+// its key. That is where a finished one began before DeadBefore, so there are few
+// of them. It reports whether they are the whole session.
+//
+// Of turns that were taken back nothing matters but the newest number, so only
+// the first page has them: there may be any number.
 func (s *Store) recent(ctx context.Context, t *parley.NewTurn) (recent []turn, whole bool, err error) {
-	before := turnID(t.Session, mostSeq)
-	for limit := int64(32); ; limit = 256 {
-		page, err := all[turn](ctx, s.turns, bson.D{{Key: "_id", Value: bson.D{
+	before, limit, matters := turnID(t.Session, mostSeq), int64(32), bson.D{}
+	for {
+		page, err := all[turn](ctx, s.turns, append(bson.D{{Key: "_id", Value: bson.D{
 			{Key: "$gte", Value: turnID(t.Session, 0)},
 			{Key: "$lt", Value: before},
-		}}}, options.Find().SetSort(bson.D{{Key: "_id", Value: -1}}).SetLimit(limit).
+		}}}, matters...), options.Find().SetSort(bson.D{{Key: "_id", Value: -1}}).SetLimit(limit).
 			SetProjection(bson.D{{Key: "prompt", Value: 0}, {Key: "reply", Value: 0}}))
 		if err != nil {
 			return nil, false, err
@@ -186,7 +188,7 @@ func (s *Store) recent(ctx context.Context, t *parley.NewTurn) (recent []turn, w
 		if int64(len(page)) < limit {
 			return recent, true, nil
 		}
-		before = page[len(page)-1].ID
+		before, limit, matters = page[len(page)-1].ID, 256, bson.D{{Key: "state", Value: bson.D{{Key: "$ne", Value: gone}}}}
 	}
 }
 
@@ -335,7 +337,7 @@ func (s *Store) Finish(ctx context.Context, r parley.Record, reply parley.Reply,
 	var kept turn
 	err = s.turns.FindOne(ctx, bson.D{{Key: "_id", Value: turnID(r.Session, r.Seq)}}).Decode(&kept)
 	if errors.Is(err, driver.ErrNoDocuments) || err == nil && (kept.State != finished || !kept.Began.Equal(milliseconds(r.Began))) {
-		err = fmt.Errorf("turn %d was taken back", r.Seq)
+		err = fmt.Errorf("turn %d: %w", r.Seq, parley.ErrTakenBack)
 	}
 	return wrap("finish a turn", err)
 }

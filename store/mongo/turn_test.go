@@ -2,6 +2,8 @@ package mongo_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +142,44 @@ func TestManyTurnsAtOnce(t *testing.T) {
 	begun, err := store.Begin(t.Context(), message("s", "first"))
 	if err != nil || begun.Fresh || begun.Seq != first.Seq {
 		t.Errorf("the message that runs behind %d others returned %+v, %v; want turn %d", turns, begun, err, first.Seq)
+	}
+}
+
+// TestManyTakenBack has a session in which more turns were taken back than are
+// read at once: they are not read, and hide nothing.
+func TestManyTakenBack(t *testing.T) {
+	url := dbtest.SharedMongo(t).URL(t)
+	store, commands := record(t, mongo.Config{URL: url})
+	answer(t, store, "s", "one")
+	if err := store.Abandon(t.Context(), begin(t, store, message("s", "two"))); err != nil {
+		t.Fatal(err)
+	}
+	turns := database(t, url).Collection("turns")
+	var gone bson.M
+	if err := turns.FindOne(t.Context(), bson.D{{Key: "state", Value: "gone"}}).Decode(&gone); err != nil {
+		t.Fatal(err)
+	}
+	const last = 700
+	var more []bson.M
+	session, _, _ := strings.Cut(gone["_id"].(string), ".")
+	for seq := int64(3); seq <= last; seq++ {
+		next := maps.Clone(gone)
+		next["_id"], next["seq"] = fmt.Sprintf("%s.%012d", session, seq), seq
+		more = append(more, next)
+	}
+	if _, err := turns.InsertMany(t.Context(), more); err != nil {
+		t.Fatal(err)
+	}
+	commands.sent()
+	begun, err := store.Begin(t.Context(), message("s", "next"))
+	if err != nil || begun.Seq != last+1 || begun.First != 1 {
+		t.Errorf("Begin after %d turns that were taken back returned %+v, %v; want turn %d of the stretch of turn 1", last-1, begun, err, last+1)
+	}
+	var names []string
+	for _, command := range commands.sent() {
+		names = append(names, name(command))
+	}
+	if want := []string{"find turns", "find turns", "insert turns"}; !slices.Equal(names, want) {
+		t.Errorf("Begin sent %q; want %q", names, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
@@ -96,6 +97,20 @@ type querier interface {
 func seen(ctx context.Context, db querier) (n int, err error) {
 	err = db.QueryRow(ctx, `SELECT COALESCE(max(version), 0) FROM parley_migrations`).Scan(&n)
 	return n, err
+}
+
+// upToDate refuses a database that has not seen every migration.
+func upToDate(ctx context.Context, conn *pgx.Conn) error {
+	n, err := version(ctx, conn)
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		return fmt.Errorf("there is nothing yet: %w", fs.ErrNotExist)
+	case n < len(migrations):
+		return fmt.Errorf("the database has version %d and %d is needed; run parley migrate, or start the server once, which brings it up to date", n, len(migrations))
+	}
+	return nil
 }
 
 // migrate applies the migrations that the database has not seen.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"slices"
@@ -206,6 +207,36 @@ func TestNewerDatabaseIsRefused(t *testing.T) {
 	exec(t, url, `INSERT INTO parley_migrations (version) VALUES (99)`)
 	if _, err := postgres.Open(t.Context(), postgres.Config{URL: url, Logger: quiet}); err == nil || isUnavailable(err) || !strings.Contains(err.Error(), "newer Parley") {
 		t.Errorf("Open returned %v; want that a newer Parley made the database", err)
+	}
+}
+
+// TestReadOnly looks at databases of every age and changes none.
+func TestReadOnly(t *testing.T) {
+	url := dbtest.SharedPostgres(t).URL(t)
+	cfg := postgres.Config{URL: url, ReadOnly: true, Logger: quiet}
+	if _, err := postgres.Open(t.Context(), cfg); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open of an empty database for reading returned %v; want fs.ErrNotExist", err)
+	}
+	if n := number(t, url, `SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace`); n != 0 {
+		t.Errorf("Open for reading made %d tables or indexes; want none", n)
+	}
+	if err := answer(t, open(t, url), "s", "Hello"); err != nil {
+		t.Fatal(err)
+	}
+	store, err := postgres.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if got := prompts(t, store, "s"); !slices.Equal(got, []string{"Hello"}) {
+		t.Errorf("opened for reading, the session has the prompts %q; want the one that was answered", got)
+	}
+	exec(t, url, `UPDATE parley_migrations SET version = -1`) // there is none before the first
+	if _, err := postgres.Open(t.Context(), cfg); err == nil || isUnavailable(err) || !strings.Contains(err.Error(), "run parley migrate, or start the server once") {
+		t.Errorf("Open of an older database for reading returned %v; want that it has to be brought up to date", err)
+	}
+	if n := number(t, url, `SELECT max(version) FROM parley_migrations`); n != -1 {
+		t.Errorf("opened for reading, the database has version %d; want the one that it had", n)
 	}
 }
 

@@ -69,6 +69,10 @@ type Config struct {
 	// PostgreSQL (sslmode, search_path, connect_timeout …) and of the pool
 	// (pool_max_conns, pool_max_conn_lifetime …) behind a question mark.
 	URL string
+	// ReadOnly has Open change nothing: no tables, no indexes, no migrations. It
+	// refuses an older schema then. A database without any is an error that wraps
+	// [io/fs.ErrNotExist]. Methods that write are not refused.
+	ReadOnly bool
 	// Logger is told of migrations, and of notes that cannot be heard. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
@@ -93,10 +97,10 @@ var (
 // callTimeout bounds each call, for a server that takes it and says nothing.
 const callTimeout = 10 * time.Second
 
-// Open connects to a database and brings its tables up to date; see [Migrate]. A
-// server that cannot be reached, or that takes no connections at the moment, is
-// a [parley.Error] with [parley.CodeUnavailable]: try again. No error holds the
-// password.
+// Open connects to a database and brings its tables up to date; see [Migrate] and
+// [Config.ReadOnly]. A server that cannot be reached, or that takes no connections
+// at the moment, is a [parley.Error] with [parley.CodeUnavailable]: try again. No
+// error holds the password.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	pool, err := parseURL(cfg.URL)
 	if err != nil {
@@ -107,9 +111,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, wrap("connect", err)
 	}
-	if _, err := migrate(ctx, conn, log); err != nil {
+	if cfg.ReadOnly {
+		err = wrap("open for reading", upToDate(ctx, conn))
+	} else {
+		_, err = migrate(ctx, conn, log)
+		err = wrap("migrate", err)
+	}
+	if err != nil {
 		closeConn(conn)
-		return nil, wrap("migrate", err)
+		return nil, err
 	}
 	if err := listen(ctx, conn); err != nil {
 		closeConn(conn)

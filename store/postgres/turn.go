@@ -60,7 +60,7 @@ func (s *Store) Finish(ctx context.Context, turn parley.Record, reply parley.Rep
 	err = s.row(ctx, []any{&finished}, `SELECT parley_finish($1, $2, $3, $4, $5)`,
 		[]byte(turn.Session), turn.Seq, turn.Began, data, at)
 	if err == nil && !finished {
-		err = fmt.Errorf("turn %d was taken back", turn.Seq)
+		err = fmt.Errorf("turn %d: %w", turn.Seq, parley.ErrTakenBack)
 	}
 	return s.fail("finish a turn", err)
 }

@@ -136,6 +136,9 @@ func (s *Store) Restore(ctx context.Context, records []parley.Record) error {
 	defer s.leave()
 	var calls []call
 	for _, r := range records {
+		if r.Reply == nil {
+			return s.wrap("restore", fmt.Errorf("turn %d is not finished", r.Seq))
+		}
 		reply, err := r.Reply.MarshalJSON()
 		if err != nil {
 			return s.wrap("encode a reply", err)

@@ -37,11 +37,13 @@ func passes(err error) bool {
 	return connectionFailed(err)
 }
 
-// connectionFailed reports whether an error is one of the way to the server.
+// connectionFailed reports whether an error is one of the way to the server. One
+// that took too long is, whoever lost patience: connecting that takes too long is
+// [context.DeadlineExceeded] as well, and a [net.Error].
 func connectionFailed(err error) bool {
 	var fromNet net.Error
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled):
 		return false // the caller's
 	case errors.As(err, &fromNet), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed),
 		errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):

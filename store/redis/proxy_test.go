@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -144,6 +145,50 @@ func TestLostAnswers(t *testing.T) {
 		if time.Since(began) > 5*time.Second {
 			t.Fatalf("a turn that nobody answers is still there after 5 s: %+v", records)
 		}
+	}
+}
+
+// However many answers are lost, only so many turns are taken back at once. The
+// others die in time.
+func TestManyLostAnswers(t *testing.T) {
+	const turns, most = 80, 64
+	server := dbtest.Redis(t)
+	p := newProxy(t, server)
+	store, direct := open(t, redis.Config{URL: "redis://" + p.addr}), open(t, redis.Config{URL: "redis://" + server.Addr})
+	defer store.Close()
+	defer direct.Close()
+	if err := answer(t.Context(), store, "s", "before"); err != nil { // the script is known from here on
+		t.Fatal(err)
+	}
+	p.set(1<<30, "lost", "")
+	var begins sync.WaitGroup
+	for i := range turns {
+		begins.Go(func() {
+			if _, err := store.Begin(t.Context(), message(fmt.Sprint("lost ", i), "Hello")); err == nil {
+				t.Error("Begin, whose answers are all lost, returned no error")
+			}
+		})
+	}
+	begins.Wait()
+	left := func() (n int) {
+		for i := range turns {
+			records, err := direct.Transcript(t.Context(), parley.Page{Session: fmt.Sprint("lost ", i), Limit: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(records)
+		}
+		return n
+	}
+	if n := left(); n != turns {
+		t.Fatalf("%d turns have begun; want %d", n, turns)
+	}
+	p.set(0, "", "")
+	for began := time.Now(); left() > turns-most && time.Since(began) < 10*time.Second; {
+	}
+	<-time.After(500 * time.Millisecond) // for what would be taken back beyond that
+	if n := left(); n != turns-most {
+		t.Errorf("%d turns that nobody answers are left; want %d, since %d are taken back at once", n, turns-most, most)
 	}
 }
 

@@ -101,6 +101,7 @@ type Store struct {
 	warnings []string
 
 	hub        notes.Hub
+	takingBack chan struct{} // holds one for each turn that is being taken back
 	background sync.WaitGroup
 	life       context.Context // ends when the store is closed
 	end        context.CancelFunc
@@ -130,7 +131,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db: a.client(cfg.TLS), where: a.where(), prefix: a.prefix, log: cfg.Logger}
+	s := &Store{db: a.client(cfg.TLS), where: a.where(), prefix: a.prefix, log: cfg.Logger, takingBack: make(chan struct{}, mostTakenBack)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -108,6 +107,3 @@ func toSubmission(seq, data string) (parley.Submission, error) {
 	}
 	return submission, nil
 }
-
-// number writes a number as Redis reads it.
-func number(n int64) string { return strconv.FormatInt(n, 10) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func (s *Store) oldest(ctx context.Context, before time.Time, limit int) ([]aged
 	pipe := s.db.Pipeline()
 	of := make([]*redis.ZSliceCmd, buckets)
 	for n := range of {
-		of[n] = pipe.ZRangeByScoreWithScores(ctx, s.bucket(n, "age"), &redis.ZRangeBy{Min: "-inf", Max: "(" + number(micros(before)), Count: few})
+		of[n] = pipe.ZRangeByScoreWithScores(ctx, s.bucket(n, "age"), &redis.ZRangeBy{Min: "-inf", Max: "(" + strconv.FormatInt(micros(before), 10), Count: few})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err

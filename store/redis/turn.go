@@ -134,7 +134,7 @@ return {'1', seq, first, behind(seq)}
 //
 // Where its answer is lost on the way, the turn may have begun, and nobody would
 // answer it. It is taken back in the background then, as soon as that is
-// possible.
+// possible; where too many are, it dies in time.
 func (s *Store) Begin(ctx context.Context, t parley.NewTurn) (parley.Begun, error) {
 	if err := s.enter(ctx); err != nil {
 		return parley.Begun{}, err
@@ -189,10 +189,20 @@ func scan(texts []string, numbers ...*int) (err error) {
 	return nil
 }
 
+// mostTakenBack is how many turns are being taken back at once, at most.
+const mostTakenBack = 64
+
 // takeBack takes back a turn that nobody knows of but by its token, and tries
-// for as long as the turn might be waited for.
+// for as long as the turn might be waited for. Where many are being taken back
+// already, because Redis is away, it leaves the turn to die in time.
 func (s *Store) takeBack(session, token string, long time.Duration) {
+	select {
+	case s.takingBack <- struct{}{}:
+	default:
+		return
+	}
 	s.background.Go(func() {
+		defer func() { <-s.takingBack }()
 		ctx, cancel := context.WithTimeout(s.life, long)
 		defer cancel()
 		for {
@@ -240,7 +250,7 @@ func (s *Store) Finish(ctx context.Context, turn parley.Record, reply parley.Rep
 	}
 	known, err := s.run(ctx, finish, s.keys(turn.Session), turn.Seq, micros(turn.Began), endOf(at, data)).Int()
 	if err == nil && known == 0 {
-		err = fmt.Errorf("turn %d was taken back", turn.Seq)
+		err = fmt.Errorf("turn %d: %w", turn.Seq, parley.ErrTakenBack)
 	}
 	return s.wrap("finish a turn", err)
 }

@@ -162,7 +162,7 @@ func (s *Store) ended(session *session, t *turn, at time.Time, err error) {
 func (s *Store) finishedBefore(ctx context.Context, turn parley.Record) error {
 	r, err := s.finishedTurn(ctx, turn.Session, turn.Seq)
 	if err == nil && (r == nil || !r.Began.Equal(turn.Began)) {
-		return fmt.Errorf("turn %d was taken back", turn.Seq)
+		return fmt.Errorf("turn %d: %w", turn.Seq, parley.ErrTakenBack)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/parley-chat/parley"
 )
@@ -30,6 +31,9 @@ type Service struct {
 	New func(*Settings) (parley.Bot, error)
 	// Asks returns the address that is asked, and the model; "" where it has none.
 	Asks func(*Settings) (address, model string)
+	// InOnePiece says that its answers need not be streamed, so that there may be
+	// no first token to wait for.
+	InOnePiece bool
 
 	// Bot is what New made, when the configuration was loaded.
 	Bot parley.Bot
@@ -73,10 +77,22 @@ func (c *Config) Service(name string) (Service, bool) {
 	return c.Services[i], true
 }
 
-// AsksServices reports whether services are among those who answer.
-func (c *Config) AsksServices() bool {
-	return slices.ContainsFunc(c.Chain, func(name string) bool { return name != RulesBot && name != TextBot })
+// FirstText returns how long a service has until its answer begins.
+func (c *Config) FirstText(s Service) time.Duration {
+	if s.InOnePiece {
+		return c.BotTimeout
+	}
+	return c.FirstTokenTimeout
 }
+
+// AsksServices reports whether services are among those who answer.
+func (c *Config) AsksServices() bool { return slices.ContainsFunc(c.Chain, isService) }
+
+// HasNext reports whether another service is asked where the i-th of the chain
+// passes.
+func (c *Config) HasNext(i int) bool { return slices.ContainsFunc(c.Chain[i+1:], isService) }
+
+func isService(name string) bool { return name != RulesBot && name != TextBot }
 
 // checkServices makes the bots of the services that are set up, and has them
 // check their settings.

@@ -43,18 +43,18 @@ type Settings struct {
 	Bots          []string      `name:"bots" example:"rules,text" help:"Which bots are asked, one after the other until one has an answer, of rules, relay, openai, anthropic and text (the default reply). Empty means your rules, then relay, openai and anthropic as far as they are set up, and text where none of these is."`
 
 	BotTimeout        time.Duration `group:"Models and relays" name:"bot_timeout" default:"45s" min:"100ms" help:"The most time that the answer of one model or relay may take. It must be shorter than ANSWER_TIMEOUT, so that time is left for the next; unless set, it is no more than three quarters of that."`
-	FirstTokenTimeout time.Duration `name:"first_token_timeout" default:"15s" min:"50ms" help:"The most time until the first words of such an answer. It must be shorter than BOT_TIMEOUT; unless set, it is no more than a third of that."`
+	FirstTokenTimeout time.Duration `name:"first_token_timeout" default:"15s" min:"50ms" help:"The most time until the first words of a model's answer. It must be shorter than BOT_TIMEOUT; unless set, it is no more than a third of that. A relay may answer in one piece, so it has all of BOT_TIMEOUT to begin."`
 
 	OpenAIAPIKey  Secret  `name:"openai_api_key" help:"The key for OpenAI's models. It is all it takes to be answered by one."`
 	OpenAIBaseURL string  `name:"openai_base_url" example:"http://localhost:11434/v1" help:"The address of a server that is compatible with OpenAI, such as http://localhost:11434 for Ollama. It needs no key unless the server does. Empty means OpenAI itself."`
 	OpenAIModel   string  `name:"openai_model" example:"gpt-5.4-mini" help:"The model that is asked there; gpt-5.4-mini unless set."`
 	OpenAIAPI     string  `name:"openai_api" oneof:"chat,responses" example:"chat" help:"How it is asked: by Chat Completions or by Responses. Empty means by Responses where OpenAI's model has nothing else."`
-	OpenAIHeaders Headers `name:"openai_headers" example:"X-Name: value" help:"HTTP headers that are sent along, each as Name: value, with commas or line breaks between them."`
+	OpenAIHeaders Headers `name:"openai_headers" example:"\"X-Name: value\"" help:"HTTP headers that are sent along, each as Name: value, with commas or line breaks between them."`
 
 	AnthropicAPIKey  Secret  `name:"anthropic_api_key" help:"The key for Anthropic's models. It is all it takes to be answered by one."`
 	AnthropicBaseURL string  `name:"anthropic_base_url" example:"https://llm.example.com" help:"The address of a server that has Anthropic's Messages API. Empty means Anthropic itself."`
 	AnthropicModel   string  `name:"anthropic_model" example:"claude-haiku-5-5" help:"The model that is asked there; claude-haiku-5-5 unless set."`
-	AnthropicHeaders Headers `name:"anthropic_headers" example:"X-Name: value" help:"HTTP headers that are sent along, written as in OPENAI_HEADERS."`
+	AnthropicHeaders Headers `name:"anthropic_headers" example:"\"X-Name: value\"" help:"HTTP headers that are sent along, written as in OPENAI_HEADERS."`
 
 	SystemPrompt  string   `name:"system_prompt" example:"You answer visitors of the bakery Example. It is open from 7 to 18, and closed on Mondays." help:"What models are told before each conversation: who they are, and what they know of your site. Empty means that they are a helpful assistant who answers briefly. Keep secrets out of it: visitors can talk a model into repeating it."`
 	MaxTokens     int      `name:"max_tokens" min:"1" max:"1000000" example:"500" help:"How long a model's answer may be, in tokens of about four letters, and what it thinks before it speaks counts. Empty means 4096 with OpenAI and Anthropic, and what the server allows elsewhere."`
@@ -66,7 +66,7 @@ type Settings struct {
 	RelaySecret  Secret  `name:"relay_secret" help:"Signs what is posted there, as Standard Webhooks do: whsec_ and 24 to 64 bytes in base64, as openssl rand -base64 32 prints them."`
 	RelayHistory int     `name:"relay_history" default:"0" min:"0" max:"100" help:"How many earlier messages of the conversation are sent along, with their answers."`
 	RelayFormat  string  `name:"relay_format" default:"parley" oneof:"parley,n8n" help:"What is posted there: prompt and session_id, or what the chat trigger of n8n expects."`
-	RelayHeaders Headers `name:"relay_headers" example:"Authorization: Bearer …" help:"HTTP headers that are sent along, written as in OPENAI_HEADERS."`
+	RelayHeaders Headers `name:"relay_headers" example:"\"Authorization: Bearer …\"" help:"HTTP headers that are sent along, written as in OPENAI_HEADERS."`
 
 	TrustProxy      string        `group:"Protection" name:"trust_proxy" example:"1" help:"Which proxies in front of this server are believed about a visitor's address: how many a request passes, or their addresses, such as 10.0.0.5, 10.1.0.0/16 or loopback. Empty believes nobody."`
 	RateLimit       int           `name:"rate_limit" default:"100" min:"0" risk:"0=one visitor can send as many messages as the server takes" help:"How many messages a visitor may send within RATE_LIMIT_WINDOW; 0 means any number."`
