@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -184,6 +185,7 @@ func (c *Chat) follow(ctx context.Context, turn Record, p *preview) (Reply, erro
 		case !records[0].Began.Equal(turn.Began):
 			return Reply{}, errGivenUp // and its number is another's
 		case records[0].Reply != nil:
+			p.complete(records[0].Reply.Text)
 			return *records[0].Reply, nil
 		case time.Duration(silent)*wantEvery >= silenceOfTheDead:
 			return Reply{}, errDead
@@ -226,6 +228,20 @@ func (c *Chat) want(turn Record, p *preview) {
 		c.notify(wantTopic(turn), aliveNote)
 	default:
 		c.notify(wantTopic(turn), strconv.AppendInt(nil, int64(p.length()), 10))
+	}
+}
+
+// complete adds what is missing of a text, which may have ended before its last
+// note came.
+func (p *preview) complete(text string) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	begun := string(p.text)
+	p.mu.Unlock()
+	if rest, ok := strings.CutPrefix(text, begun); ok && begun != "" {
+		p.add(rest)
 	}
 }
 

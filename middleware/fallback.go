@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// sharedTimeout is how long a request waits for a shared limiter.
-	sharedTimeout = 250 * time.Millisecond
+	// sharedTimeout is how long a request waits for a shared limiter. A database
+	// that is busy must not be taken for one that is away: every process would
+	// count by itself then.
+	sharedTimeout = time.Second
 	// sharedRest is how long a shared limiter that failed is left alone.
 	sharedRest = time.Second
 )

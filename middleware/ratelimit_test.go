@@ -320,7 +320,7 @@ func TestHangingLimiterDoesNotHoldRequests(t *testing.T) {
 			}
 		}
 		if took := time.Since(began); took != 250*time.Millisecond {
-			t.Errorf("100 requests were held for %v, want 250ms for the first and nothing for the others", took)
+			t.Errorf("100 requests were held for %v, want a second for the first and nothing for the others", took)
 		}
 	})
 }

@@ -4,6 +4,8 @@
 // Every visitor waits for the answer before the next message, but all of them
 // share the conversations, so that messages of one conversation also meet.
 // About half of the messages have an Idempotency-Key, and some have no session.
+// Where there are several nodes, each message goes to any of them, and to any of
+// them again while it has no answer.
 package load
 
 import (
@@ -28,8 +30,6 @@ import (
 )
 
 const (
-	visitors      = 16
-	conversations = 48
 	// replays is how many acknowledged messages are sent again at the beginning
 	// of each talk.
 	replays = 32
@@ -47,6 +47,7 @@ type Crowd struct {
 	Ledger *ledger.Ledger
 
 	http     http.Client
+	visitors int
 	sessions []string
 	messages atomic.Int64
 	talking  sync.WaitGroup
@@ -54,15 +55,21 @@ type Crowd struct {
 	mu         sync.Mutex
 	refused    int
 	resent     int
+	longest    time.Duration
 	complaints []string
 }
 
-// New returns a crowd with an empty ledger.
-func New() *Crowd {
+// New returns a crowd of 16 visitors in 48 conversations, with an empty ledger.
+func New() *Crowd { return NewOf(16, 48, 10*time.Second) }
+
+// NewOf returns a crowd of so many visitors, who take a server for dead that does
+// not answer for as long as timeout.
+func NewOf(visitors, conversations int, timeout time.Duration) *Crowd {
 	c := &Crowd{
-		Ledger: ledger.New(),
+		Ledger:   ledger.New(),
+		visitors: visitors,
 		http: http.Client{
-			Timeout:   10 * time.Second,
+			Timeout:   timeout,
 			Transport: &http.Transport{MaxIdleConnsPerHost: visitors},
 		},
 	}
@@ -72,15 +79,16 @@ func New() *Crowd {
 	return c
 }
 
-// Talk has the crowd talk to the server at url, in the background, until ctx
-// ends or every visitor has found the server gone.
+// Talk has the crowd talk to the nodes of a server at urls, in the background,
+// until ctx ends or, where there is only one node, every visitor has found it
+// gone.
 //
 // Most messages that were left without an answer are sent again first, the
 // others are given up. So are some that were acknowledged and have a key: the
 // ledger sees that they get the same answer once more.
-func (c *Crowd) Talk(ctx context.Context, url string) {
+func (c *Crowd) Talk(ctx context.Context, urls ...string) {
 	again := c.again()
-	for range visitors {
+	for range c.visitors {
 		c.talking.Go(func() {
 			for ctx.Err() == nil {
 				var m ledger.Message
@@ -90,7 +98,7 @@ func (c *Crowd) Talk(ctx context.Context, url string) {
 				default:
 					m = c.next()
 				}
-				if !c.tell(ctx, url, m) {
+				if !c.tell(ctx, urls, m) {
 					return
 				}
 			}
@@ -125,6 +133,14 @@ func (c *Crowd) Resent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.resent
+}
+
+// Longest returns the longest time from sending a message to its answer, what
+// the visitor did not know to be dead or was refused in between included.
+func (c *Crowd) Longest() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.longest
 }
 
 // again returns what is to be sent again.
@@ -162,14 +178,15 @@ func (c *Crowd) next() ledger.Message {
 
 // tell sends a message until it is answered, and reports whether the server is
 // still there.
-func (c *Crowd) tell(ctx context.Context, url string, m ledger.Message) bool {
-	since := c.Ledger.Sent(m)
+func (c *Crowd) tell(ctx context.Context, urls []string, m ledger.Message) bool {
+	since, began := c.Ledger.Sent(m), time.Now()
 	for ctx.Err() == nil {
-		status, err := c.Post(ctx, url, m)
+		status, err := c.Post(ctx, urls[rand.IntN(len(urls))], m)
 		switch {
-		case err != nil:
+		case err != nil && len(urls) == 1:
 			return false
-		case status == http.StatusOK:
+		case err == nil && status == http.StatusOK:
+			c.took(time.Since(began))
 			return true
 		case m.Key == "" && time.Since(since) > patience:
 			c.Ledger.GiveUp(m)
@@ -243,6 +260,12 @@ func (c *Crowd) count(n *int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	*n++
+}
+
+func (c *Crowd) took(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.longest = max(c.longest, d)
 }
 
 // complain writes a complaint down, as long as there are few.

@@ -11,14 +11,20 @@ import (
 )
 
 // An Edit replaces a text, which must be there once, in the source of a program
-// that is to have a flaw. The file itself stays as it is.
+// that is to have a flaw. The file itself stays as it is. Where Old is empty, it
+// is a file that is not there, and has New in it.
 type Edit struct{ File, Old, New string }
 
 // Build compiles a command and returns the path of the program. Paths are seen
 // from the folder of the test, such as "../../cmd/parley".
 func Build(t testing.TB, folder string, edits ...Edit) string {
 	t.Helper()
-	dir := t.TempDir()
+	return BuildIn(t, t.TempDir(), folder, edits...)
+}
+
+// BuildIn is Build into a directory, which outlives the test if that does.
+func BuildIn(t testing.TB, dir, folder string, edits ...Edit) string {
+	t.Helper()
 	program := filepath.Join(dir, filepath.Base(folder))
 	build := exec.Command("go", "build", "-overlay", overlay(t, dir, edits), "-o", program, ".")
 	build.Dir = folder
@@ -34,18 +40,24 @@ func overlay(t testing.TB, dir string, edits []Edit) string {
 	t.Helper()
 	replace := map[string]string{}
 	for i, edit := range edits {
-		source, err := os.ReadFile(edit.File)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := strings.Count(string(source), edit.Old); n != 1 {
-			t.Fatalf("%q is %d times in %s; want it once", edit.Old, n, edit.File)
-		}
 		path, err := filepath.Abs(edit.File)
 		if err != nil {
 			t.Fatal(err)
 		}
-		replace[path] = filepath.Join(dir, fmt.Sprintf("edit%d.go", i))
+		source := []byte(nil)
+		if edit.Old != "" {
+			current := path
+			if edited, ok := replace[path]; ok {
+				current = edited
+			}
+			if source, err = os.ReadFile(current); err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(source), edit.Old); n != 1 {
+				t.Fatalf("%q is %d times in %s; want it once", edit.Old, n, edit.File)
+			}
+		}
+		replace[path] = filepath.Join(dir, fmt.Sprintf("edit%d%s", i, filepath.Ext(path)))
 		write(t, replace[path], []byte(strings.Replace(string(source), edit.Old, edit.New, 1)))
 	}
 	data, err := json.Marshal(map[string]any{"Replace": replace})

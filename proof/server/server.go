@@ -27,25 +27,41 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// Start starts a program with the database at path. Args are its arguments. It
-// is told by the environment alone where to listen and what to open, so that
-// each program that understands these settings can be put to the proof. It dies
-// with the process that started it.
+// Settings are environment variables.
+type Settings map[string]string
+
+// Start starts a program with the SQLite database at path. Args are its
+// arguments. See [StartWith].
 func Start(program, database string, args ...string) (*Server, error) {
-	port, err := freePort()
-	if err != nil {
-		return nil, err
+	return StartWith(program, Settings{"DATABASE_URL": "sqlite:" + database}, args...)
+}
+
+// StartWith starts a program. It is told by the environment alone where to
+// listen and what to open, so that each program that understands these settings
+// can be put to the proof. It listens on a free port and has no limits, unless
+// the settings say otherwise. It dies with the process that started it.
+func StartWith(program string, settings Settings, args ...string) (*Server, error) {
+	port := settings["PORT"]
+	if port == "" {
+		free, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		port = strconv.Itoa(free)
 	}
 	s := &Server{
-		URL:     fmt.Sprintf("http://127.0.0.1:%d", port),
+		URL:     "http://" + net.JoinHostPort("127.0.0.1", port),
 		started: time.Now(),
 		cmd:     exec.Command(program, args...),
 		exited:  make(chan struct{}),
 	}
 	s.cmd.Dir = filepath.Dir(program) // not on the disk that will fail
 	s.cmd.Env = []string{
-		"HOST=127.0.0.1", "PORT=" + strconv.Itoa(port), "DATABASE_URL=sqlite:" + database,
+		"HOST=127.0.0.1", "PORT=" + port,
 		"RATE_LIMIT=0", // the whole crowd has one address
+	}
+	for name, value := range settings {
+		s.cmd.Env = append(s.cmd.Env, name+"="+value) // the last one counts
 	}
 	s.cmd.Stdout, s.cmd.Stderr = &s.log, &s.log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
