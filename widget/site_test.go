@@ -87,7 +87,9 @@ func newBot(t testing.TB) http.Handler {
 // newBotWith is newBot with settings of its own.
 func newBotWith(t testing.TB, config parley.Config) http.Handler {
 	t.Helper()
-	config.Bot = parley.BotFunc(answer)
+	if config.Bot == nil {
+		config.Bot = parley.BotFunc(answer)
+	}
 	config.Forms = map[string]parley.Form{"feedback": {Fields: []parley.Field{
 		{ID: "name", Type: "text", Label: "Name", Required: true},
 		{ID: "code", Type: "text", Label: "Code"},

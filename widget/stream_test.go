@@ -1,6 +1,7 @@
 package widget_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -68,6 +70,13 @@ func (s *site) only(path string, answers ...func(w http.ResponseWriter, r *http.
 		answers[min(int(n.Add(1)), len(answers))-1](w, r)
 		return true
 	})
+}
+
+// streamer is a bot that hands out text early.
+type streamer func(ctx context.Context, emit func(text string)) (parley.Reply, error)
+
+func (f streamer) Reply(ctx context.Context, _ *parley.Turn, emit func(text string)) (parley.Reply, error) {
+	return f(ctx, emit)
 }
 
 // last is the text of the newest reply.
@@ -246,6 +255,50 @@ func TestStream(t *testing.T) {
 		sent := s.requests("/chat")
 		if len(sent) != 2 || sent[0].Header.Get("Idempotency-Key") != sent[1].Header.Get("Idempotency-Key") {
 			t.Errorf("%d messages were sent; want 2 with the same Idempotency-Key", len(sent))
+		}
+	})
+
+	t.Run("a page in the browser's cache has nothing answered, and goes on when it is back", func(t *testing.T) {
+		ended, back := make(chan struct{}), make(chan struct{})
+		var asked atomic.Int32
+		s := newSiteOf(t, newBotWith(t, parley.Config{Bot: streamer(func(ctx context.Context, emit func(string)) (parley.Reply, error) {
+			switch asked.Add(1) {
+			case 1:
+				emit("Hel")
+				<-ctx.Done()
+				close(ended)
+				return parley.Reply{}, ctx.Err()
+			case 2:
+				close(back)
+			}
+			return parley.Text("Hello world"), nil
+		})}))
+		s.show("/", script)
+		s.show("/other", "<h1>Another page</h1>")
+		p := visit(t, browser, s.URL+"/")
+		p.run(`window.heard = []; chat.on("reply", (e) => heard.push(e.detail.reply)); await chat.open(); chat.send("Hi")`)
+		p.wait(last + ` === "Hel"`)
+		p.run(`$("textarea").value = "half a sent"`)
+		p.do(chromedp.Navigate(s.URL + "/other"))
+		select {
+		case <-ended:
+		case <-time.After(3 * time.Second):
+			t.Error("3 seconds after the page was left, the bot is still at work; want it told to stop after one")
+		}
+		p.run(`history.back()`)
+		select {
+		case <-back:
+		case <-time.After(10 * time.Second):
+			t.Fatal("10 seconds after the page came back, the bot was not asked again; want the answer that was given up")
+		}
+		// A poll would look for the page as it was before.
+		p.run(`while (` + last + ` !== "Hello world") await new Promise((r) => setTimeout(r, 20))`)
+		is(p, `heard`, []map[string]string{{"output": "Hello world"}}) // what the page remembers shows that it is the same
+		is(p, `[text(".me"), $$(".turn").length, $$(".failed").length, $("textarea").value]`, []any{[]string{"You:\nHi"}, 1, 0, "half a sent"})
+		p.run(`await chat.send("Again")`)
+		is(p, `[$$(".turn").length, heard.length]`, []int{2, 2})
+		if n := asked.Load(); n != 3 {
+			t.Errorf("the bot was asked %d times; want 3: before, after, and again", n)
 		}
 	})
 

@@ -30,7 +30,7 @@ const kept = 100; // turns that a tab remembers for servers that do not
 /** The turns of a visitor, newest last. A prompt is sent when the one before it has its reply. */
 export class Conversation {
   turns: Turn[];
-  more = false; // the server has earlier turns
+  more: boolean | undefined; // the server has earlier turns
   readonly transport: Transport;
   #host: Host;
   #watcher: Watcher;
@@ -71,11 +71,22 @@ export class Conversation {
       if (store.shared.token && !this.waiting) this.#queue = this.#answer({ key: "", prompt: "", time: 0 });
     } finally {
       for (const turn of this.turns) if (!turn.reply && !turn.failure) this.#send(turn);
+      const { signal } = this.#ended;
       // What no answer came to waits for the line to be back.
       const online = () => {
         for (const turn of this.turns) if (turn.failure && !turn.failure.status) this.retry(turn);
       };
-      addEventListener("online", online, { signal: this.#ended.signal });
+      // The browser may keep a page that is left, to show it again as it was. Its
+      // stream would stay open all the while, and the answer go on for nobody. So
+      // the page ends it, and begins as after a reload when it comes back.
+      const leave = () => {
+        if (this.waiting) {
+          addEventListener("pageshow", () => this.#watcher.begin(), { once: true });
+          this.end();
+        }
+      };
+      addEventListener("online", online, { signal });
+      addEventListener("pagehide", leave, { signal });
     }
   }
 

@@ -19,7 +19,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
     const value = props[name];
     if (value == null || value === false) continue;
     if (name in node) (node as unknown as Props)[name] = value;
-    else node.setAttribute(name, String(value));
+    else node.setAttribute(name, value as string);
   }
   for (const child of children.flat()) if (child) node.append(child);
   return node;

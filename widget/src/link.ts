@@ -4,7 +4,7 @@ import { h } from "./kit.ts";
 /** Returns a URL that is safe to follow, or nothing: http, https, mailto, tel, or relative to the page. */
 export function safe(url: unknown): string | undefined {
   try {
-    const { protocol, href } = new URL(String(url), document.baseURI);
+    const { protocol, href } = new URL(url as string, document.baseURI);
     return url && /^(https?|mailto|tel):$/.test(protocol) ? href : undefined;
   } catch {
     return undefined;

@@ -87,7 +87,7 @@ export class Log {
     const parts: Child[] = failed
       ? [h("p", { class: "notice" }, t.unloaded, " ", this.#button(t.retry, () => this.#earlier()))]
       : [
-          !more && initialMessage && this.#said("bot", this.#agent, markdown(initialMessage)),
+          !more && initialMessage && this.#said(markdown(initialMessage)),
           !turns.length && h("div", { class: "choices" }, suggestions.map((text) => choice(text, text, () => this.send(text)))),
         ];
     this.#top.replaceChildren(h("div", {}, parts));
@@ -172,7 +172,7 @@ export class Log {
   }
 
   #node(turn: Turn): HTMLElement {
-    this.#nodes.set(turn, h("div", { class: "turn" }, this.#said("me", this.strings.you, [turn.prompt])));
+    this.#nodes.set(turn, h("div", { class: "turn" }, this.#said([turn.prompt], "me", this.strings.you)));
     return this.#fill(turn);
   }
 
@@ -186,7 +186,7 @@ export class Log {
     } catch {
       // One turn that cannot be shown as it should be takes no other with it.
       const { output, content = output } = (turn.reply ?? { output: turn.text }) as Record<string, unknown>;
-      parts = [this.#said("bot", this.#agent, [h("p", {}, content as string)])];
+      parts = [this.#said([h("p", {}, content as string)])];
     }
     while (node.children[1]) node.lastChild!.remove(); // but not the prompt
     node.append(...parts);
@@ -204,23 +204,23 @@ export class Log {
       return [h("p", { class: "failed" }, failure.message || t.undelivered, " ", mend)];
     }
     if (text) {
-      const said = this.#said("bot", this.#agent, markdown(text));
+      const said = this.#said(markdown(text));
       [...said.querySelectorAll("p,pre")].at(-1)?.append(h("i")); // where it goes on
       return [said];
     }
     if (turn !== this.conversation.waiting) return [];
     this.status.textContent = t.typing.replace("{0}", this.#agent);
-    return [this.#said("bot typing", this.#agent, [h("i"), h("i"), h("i")])];
+    return [this.#said([h("i"), h("i"), h("i")], "bot typing")];
   }
 
   #reply(turn: Turn): HTMLElement {
     const { output, content = output, content_type: type, content_attributes: attributes } = turn.reply as Record<string, any>;
-    const said = this.#said("bot", this.#agent, markdown(content ?? ""));
+    const said = this.#said(markdown(content ?? ""));
     said.append(kinds[type]?.(attributes, this, turn) ?? "");
     return said;
   }
 
-  #said(who: string, author: string, content: Child[]): HTMLElement {
+  #said(content: Child[], who = "bot", author = this.#agent): HTMLElement {
     return h(
       "div",
       { class: "said " + who },

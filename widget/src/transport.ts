@@ -12,6 +12,12 @@ export interface Past {
   time: string;
 }
 
+/** A part of the history, oldest first. */
+export interface Part {
+  turns: Past[];
+  more?: boolean; // there are earlier ones
+}
+
 /** What went wrong with a request. */
 export interface Failure {
   message: string; // the server's words for the visitor, or none
@@ -112,13 +118,13 @@ export class Transport {
   }
 
   /** Returns turns before a number, or the newest, oldest first. A token that is not valid any more has none. */
-  async history(before?: number): Promise<{ turns: Past[]; more: boolean }> {
+  async history(before?: number): Promise<Part> {
     try {
-      return (await this.#call("history?limit=50" + (before ? "&before=" + before : ""))) as unknown as { turns: Past[]; more: boolean };
+      return (await this.#call("history?limit=50" + (before ? "&before=" + before : ""))) as unknown as Part;
     } catch (error) {
       if ((error as Failure).message !== invalidToken) throw error;
       this.#host.store.share({ token: undefined });
-      return { turns: [], more: false };
+      return { turns: [] };
     }
   }
 

@@ -8,13 +8,13 @@ export const quickReply: Renderer = ({ responses }, log) =>
     "div",
     { class: "choices" },
     heading(responses),
-    responses.responses.map(({ id, text, value }: Record<string, string>) =>
-      choice(text!, value || text!, () => {
-        const detail = { id: id!, text: text!, value: value || text! };
-        log.announce("cannedResponseSelected", detail);
-        log.send(detail.value);
-      }),
-    ),
+    responses.responses.map(({ id, text, value }: { id: string; text: string; value?: string }) => {
+      const said = value || text;
+      return choice(text, said, () => {
+        log.announce("cannedResponseSelected", { id, text, value: said });
+        log.send(said);
+      });
+    }),
   );
 
 /** Makes a button for something that the visitor can say, once. */
