@@ -376,6 +376,9 @@ func (c *Chat) ask(f *flight, record Record) (Reply, error) {
 	case errors.Is(err, ErrPass):
 		log.Warn("no bot had an answer", "error", err)
 		return Text(apologyNoAnswer), nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		log.Info("the answer was given up, because nobody waits for it", "error", err)
+		return Reply{}, unavailable(err)
 	case ctx.Err() != nil:
 		log.Warn("the answer was given up", "error", err)
 		return Reply{}, unavailable(err)

@@ -99,8 +99,9 @@ func (b *breaker) hear(c call) {
 func (b *breaker) isNewest(c call) bool { return c.probe && c.began.Equal(b.probe) }
 
 // leave ends a call that entered. Rest is how long the service wants to be left
-// alone. It reports what became of the breaker.
-func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bool) {
+// alone; 0 means that it does not say, and the breaker chooses. It reports what
+// became of the breaker, and until when no call is let through while it is open.
+func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bool, until time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wasOpen := b.open
@@ -113,6 +114,8 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 	switch {
 	case h == healthy && (c.probe || !b.open):
 		b.close()
+	case rest > 0:
+		b.rest(time.Now().Add(min(rest, longestRest)))
 	case h == failing && c.probe && b.open:
 		// It counts from when the probe began: one that had to be given up after a
 		// while has waited already.
@@ -122,10 +125,7 @@ func (b *breaker) leave(c call, h health, rest time.Duration) (opened, closed bo
 			b.rest(time.Now().Add(firstCooldown))
 		}
 	}
-	if rest > 0 {
-		b.rest(time.Now().Add(min(rest, longestRest)))
-	}
-	return b.open && !wasOpen, wasOpen && !b.open
+	return b.open && !wasOpen, wasOpen && !b.open, b.until
 }
 
 // close lets all calls through, unless another one found meanwhile that the

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ type GuardConfig struct {
 	// Bot is asked. It must leave retries to the guard.
 	Bot parley.Bot
 	// FirstText is the most time until the bot emits its first text, or answers.
-	// 0 means 15 seconds, or Answer if that is shorter.
+	// 0 means 15 seconds, or Answer if that is shorter. For a bot that may answer in
+	// one piece, such as a [Relay], it should be as long as Answer.
 	FirstText time.Duration
 	// Gap is the most time from one text that the bot emits to the next one, or to
 	// the answer. 0 means 15 seconds, or Answer if that is shorter.
@@ -29,6 +31,9 @@ type GuardConfig struct {
 	// 0 means 45 seconds. Keep it below [parley.Config.AnswerTimeout], so that
 	// time is left for the next bot.
 	Answer time.Duration
+	// HasNext says that another service is asked where this one passes. Then the
+	// guard does not wait for a Retry-After: the next one answers sooner.
+	HasNext bool
 	// Logger gets the failures. Nil means [slog.Default].
 	Logger *slog.Logger
 }
@@ -38,7 +43,11 @@ type GuardConfig struct {
 // calls, and that the next bot of a chain is asked soon:
 //
 //   - Deadlines. A bot that takes too long is cancelled, and the guard passes
-//     with a temporary [parley.Failure].
+//     with a temporary [parley.Failure]. It has no more than nine tenths of what
+//     is left of the turn's own deadline, and 100 milliseconds less at least, so
+//     that those behind it can answer in time, or the visitor is told that nobody
+//     does. Where nearly nothing is left, it is not asked. A bot that was cancelled
+//     only because the turn's deadline was near is not blamed.
 //   - A circuit breaker. After 5 temporary failures in a row the service is not
 //     asked for 5 seconds; the guard passes at once. Then one turn every 10
 //     seconds tries whether it is back. Once such a try has its first text, the
@@ -47,12 +56,12 @@ type GuardConfig struct {
 //     is back is asked again, whatever the deadlines, unless it wants to be left
 //     alone for longer.
 //   - Retry-After. Where a temporary failure says for how long the service wants
-//     to be left alone, it is, for 10 minutes at most.
+//     to be left alone, it is, for that long and for 10 minutes at most.
 //   - Retries, of which it is the one owner. A temporary failure before any text
 //     is followed by one more try a moment later, or after a Retry-After of 5
-//     seconds at most, if the service may be asked then and at least as much time
-//     is left for it. No more than one turn in ten is tried twice, over any 100
-//     turns.
+//     seconds at most where no other service is next, if the service may be asked
+//     then and at least as much time is left for it. No more than one turn in ten
+//     is tried twice, over any 100 turns.
 //
 // A failure that is not temporary, such as a prompt that a provider refuses,
 // comes from a service that is well: it is passed on as it is and counts for
@@ -71,6 +80,7 @@ type Guard struct {
 	firstText time.Duration
 	gap       time.Duration
 	answer    time.Duration
+	hasNext   bool
 	log       *slog.Logger
 	noText    error // why a bot was cancelled
 	noMore    error
@@ -113,21 +123,30 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 		return nil, err
 	}
 	return &Guard{
-		name: cfg.Name, bot: cfg.Bot, firstText: cfg.FirstText, gap: cfg.Gap, answer: cfg.Answer, log: cfg.Logger,
-		noText:   fmt.Errorf("no text within %v", cfg.FirstText),
+		name: cfg.Name, bot: cfg.Bot, firstText: cfg.FirstText, gap: cfg.Gap, answer: cfg.Answer, hasNext: cfg.HasNext, log: cfg.Logger,
+		noText:   fmt.Errorf("no text within %v, its time to begin", cfg.FirstText),
 		noMore:   fmt.Errorf("no more text within %v", cfg.Gap),
-		noAnswer: fmt.Errorf("no answer within %v", cfg.Answer),
+		noAnswer: fmt.Errorf("no whole answer within %v, its time to end", cfg.Answer),
 	}, nil
 }
 
 // Reply implements [parley.Bot].
 func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string)) (parley.Reply, error) {
 	g.retries.earn()
+	most, late := g.answer, g.noAnswer
+	switch share := shareOf(ctx); {
+	case share < leastShare:
+		failure := &parley.Failure{Err: fmt.Errorf("not asked, because %w", errDeadline), Temporary: true}
+		g.logFailure(failure)
+		return parley.Reply{}, fmt.Errorf("%s: %w", g.name, failure)
+	case share < most:
+		most, late = share, fmt.Errorf("no whole answer within %v, because %w", share.Round(time.Millisecond), errDeadline)
+	}
 	c, err := g.breaker.enter()
 	if err != nil {
 		return parley.Reply{}, &parley.Failure{Err: fmt.Errorf("%s %w", g.name, err), Temporary: true}
 	}
-	within, cancel := context.WithTimeoutCause(ctx, g.answer, g.noAnswer)
+	within, cancel := context.WithTimeoutCause(ctx, most, late)
 	defer cancel()
 	within, giveUp := context.WithCancelCause(within)
 	defer giveUp(nil)
@@ -153,7 +172,7 @@ func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string))
 		})
 	}
 	reply, err := try(c)
-	wait, worth := backoff(err, g.firstText-time.Since(c.began))
+	wait, worth := g.backoff(err, min(g.firstText, most)-time.Since(c.began))
 	if emitted.Load() || !worth || !g.breaker.wouldEnter(time.Now().Add(wait)) || !g.retries.spend() {
 		return reply, err
 	}
@@ -166,6 +185,25 @@ func (g *Guard) Reply(ctx context.Context, turn *parley.Turn, emit func(string))
 		return try(c)
 	}
 	return reply, err
+}
+
+const (
+	// leastReserve is the least that a bot leaves of the turn's time to those behind
+	// it, and leastShare the least time that a bot is asked for at all.
+	leastReserve = 100 * time.Millisecond
+	leastShare   = 100 * time.Millisecond
+)
+
+var errDeadline = errors.New("the turn's deadline is near")
+
+// shareOf returns how much of the time until a context's deadline a bot may take.
+func shareOf(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return math.MaxInt64
+	}
+	left := time.Until(deadline)
+	return left - max(left/10, leastReserve)
 }
 
 // try calls the bot once. It tells the breaker how that went, and the log.
@@ -190,9 +228,12 @@ func (g *Guard) try(ctx, within context.Context, c call, turn *parley.Turn, emit
 		}
 		return parley.Reply{}, err
 	}
-	h = healthy
-	if failure.Temporary {
+	switch {
+	case errors.Is(err, errDeadline): // it may have been about to answer
+	case failure.Temporary:
 		h = failing
+	default:
+		h = healthy
 	}
 	return parley.Reply{}, fmt.Errorf("%s: %w", g.name, err)
 }
@@ -206,9 +247,9 @@ func (g *Guard) leave(c call, h health, failure *parley.Failure) {
 			rest = failure.RetryAfter
 		}
 	}
-	switch opened, closed := g.breaker.leave(c, h, rest); {
-	case opened:
-		g.log.Warn("a bot is not asked for now", "bot", g.name)
+	switch opened, closed, until := g.breaker.leave(c, h, rest); {
+	case opened: // which only a failure does
+		g.log.Warn("a bot is not asked for now", "bot", g.name, "error", failure.Err, "until", until)
 	case closed:
 		g.log.Info("a bot answers again", "bot", g.name)
 	}
@@ -230,9 +271,9 @@ const longestWait = 5 * time.Second
 
 // backoff returns how long to wait before an error is worth another try, for
 // which at least as much time must be left then.
-func backoff(err error, left time.Duration) (wait time.Duration, worth bool) {
+func (g *Guard) backoff(err error, left time.Duration) (wait time.Duration, worth bool) {
 	var failure *parley.Failure
-	if !errors.As(err, &failure) || !failure.Temporary {
+	if !errors.As(err, &failure) || !failure.Temporary || failure.RetryAfter > 0 && g.hasNext {
 		return 0, false
 	}
 	wait = failure.RetryAfter

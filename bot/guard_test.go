@@ -87,23 +87,23 @@ func TestGuardDeadlines(t *testing.T) {
 	}{
 		{"an answer at once", drip(0, 0), 0, "", 0},
 		{"an answer in the last second", drip(14*time.Second, 2), 0, "", 28 * time.Second},
-		{"no text", func(ctx context.Context, _ int, emit func(string)) error { emit(""); return hang(ctx) }, 0, "service: no text within 15s", 15 * time.Second},
+		{"no text", func(ctx context.Context, _ int, emit func(string)) error { emit(""); return hang(ctx) }, 0, "service: no text within 15s, its time to begin", 15 * time.Second},
 		{"text, and no end", func(ctx context.Context, _ int, emit func(string)) error { emit("a"); return hang(ctx) }, 0, "service: no more text within 15s", 15 * time.Second},
 		{"text, and no end after a while", func(ctx context.Context, _ int, emit func(string)) error {
 			drip(14*time.Second, 2)(ctx, 0, emit)
 			return hang(ctx)
 		}, 0, "service: no more text within 15s", 43 * time.Second},
-		{"a drip without end", drip(time.Second, 46), 0, "service: no answer within 45s", 46 * time.Second},
-		{"the caller leaves", func(ctx context.Context, _ int, emit func(string)) error { return hang(ctx) }, time.Second, "context deadline exceeded", time.Second},
-		{"the caller leaves before a retry", func(context.Context, int, func(string)) error { return errAway }, 50 * time.Millisecond, "context deadline exceeded", 50 * time.Millisecond},
+		{"a drip without end", drip(time.Second, 46), 0, "service: no whole answer within 45s, its time to end", 46 * time.Second},
+		{"the caller leaves", func(ctx context.Context, _ int, emit func(string)) error { return hang(ctx) }, time.Second, "context canceled", time.Second},
+		{"the caller leaves before a retry", func(context.Context, int, func(string)) error { return errAway }, 50 * time.Millisecond, "context canceled", 50 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx := t.Context()
 				if test.leave > 0 {
 					var cancel context.CancelFunc
-					ctx, cancel = context.WithTimeout(ctx, test.leave)
-					defer cancel()
+					ctx, cancel = context.WithCancel(ctx)
+					time.AfterFunc(test.leave, cancel)
 				}
 				began := time.Now()
 				s := &service{do: test.do}
@@ -126,6 +126,84 @@ func TestGuardDeadlines(t *testing.T) {
 			})
 		})
 	}
+}
+
+// begin says one word and hangs.
+func begin(ctx context.Context, _ int, emit func(string)) error {
+	emit("Well")
+	return hang(ctx)
+}
+
+// TestChainEndsWithinTheTurnsDeadline has every service stall in its answer.
+func TestChainEndsWithinTheTurnsDeadline(t *testing.T) {
+	for name, last := range map[string][]parley.Bot{"with a text": {emitter{"Sorry.", nil}}, "without one": nil} {
+		for _, services := range []int{1, 2, 3, 5} {
+			synctest.Test(t, func(t *testing.T) {
+				var chain []parley.Bot
+				for range services {
+					guard, err := bot.NewGuard(bot.GuardConfig{Name: "service", Bot: &service{do: begin}, Answer: 2250 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					chain = append(chain, guard)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				reply, err := bot.FirstOf(append(chain, last...)...).Reply(ctx, turnOf("Hi"), func(string) {})
+				if last != nil && (err != nil || reply.Text != "Sorry.") || last == nil && !errors.Is(err, parley.ErrPass) {
+					t.Errorf("%s, behind %d services: Reply = %q, %v; want the text, or a pass", name, services, reply.Text, err)
+				}
+				if ctx.Err() != nil {
+					t.Errorf("%s, behind %d services: it ended after the turn's deadline; want time to be left", name, services)
+				}
+				if services > 2 && last == nil && !strings.Contains(err.Error(), "service: not asked, because the turn's deadline is near") {
+					t.Errorf("Reply = %v; want the reason why the last service was not asked", err)
+				}
+			})
+		}
+	}
+}
+
+// A service that had less time than it is meant to have is not blamed.
+func TestGuardBlamesNoServiceForTheTurnsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{do: begin}
+		guard := newGuard(t, s)
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := ask(ctx, guard); !errors.Is(err, parley.ErrPass) || !strings.Contains(err.Error(), "no whole answer within 900ms, because the turn's deadline is near") {
+				t.Errorf("Reply = %v; want a pass that names the deadline", err)
+			}
+			cancel()
+		}
+		s.wantCalls(t, 10)
+	})
+}
+
+func TestGuardWaitsForNoRetryAfterWhereAServiceIsNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{do: func(_ context.Context, call int, _ func(string)) error {
+			if call == 1 {
+				return &parley.Failure{Err: errors.New("busy"), Temporary: true, RetryAfter: time.Second}
+			}
+			return nil
+		}}
+		began := time.Now()
+		if err := ask(t.Context(), newGuardBefore(t, s)); !errors.Is(err, parley.ErrPass) || time.Since(began) > 0 {
+			t.Errorf("Reply = %v after %v; want a pass at once", err, time.Since(began))
+		}
+		s.wantCalls(t, 1)
+	})
+}
+
+// newGuardBefore returns a guard behind which another service is asked.
+func newGuardBefore(t *testing.T, b parley.Bot) *bot.Guard {
+	t.Helper()
+	guard, err := bot.NewGuard(bot.GuardConfig{Name: "service", Bot: b, HasNext: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return guard
 }
 
 func TestGuardTriesAgain(t *testing.T) {
@@ -630,6 +708,7 @@ func TestGuardSendsAnotherProbeWhereOneWasCalledOff(t *testing.T) {
 
 func TestGuardObeysRetryAfter(t *testing.T) {
 	for _, test := range []struct{ says, rests time.Duration }{
+		{4 * time.Second, 4 * time.Second},
 		{8 * time.Second, 8 * time.Second},
 		{5 * time.Minute, 5 * time.Minute},
 		{24 * time.Hour, 10 * time.Minute},
@@ -638,15 +717,17 @@ func TestGuardObeysRetryAfter(t *testing.T) {
 			s := &service{do: func(context.Context, int, func(string)) error {
 				return &parley.Failure{Err: errors.New("busy"), Temporary: true, RetryAfter: test.says}
 			}}
-			guard := newGuard(t, s)
+			guard := newGuardBefore(t, s)
 			ask(t.Context(), guard)
 			s.wantCalls(t, 1)
-			time.Sleep(test.rests - time.Nanosecond)
-			ask(t.Context(), guard)
-			s.wantCalls(t, 0)
-			time.Sleep(time.Nanosecond)
-			ask(t.Context(), guard)
-			s.wantCalls(t, 1)
+			for range 3 { // each time that it says so
+				time.Sleep(test.rests - time.Nanosecond)
+				ask(t.Context(), guard)
+				s.wantCalls(t, 0)
+				time.Sleep(time.Nanosecond)
+				ask(t.Context(), guard)
+				s.wantCalls(t, 1)
+			}
 		})
 	}
 }
@@ -699,10 +780,10 @@ func TestGuardLogsAnOutageInAFewLines(t *testing.T) {
 		}
 		for line, want := range map[string]int{
 			"level=": 9,
-			`level=WARN msg="a bot failed" bot=service error=away left_out=`:  7, // the first and six probes
-			`level=WARN msg="a bot failed" bot=service error=away left_out=4`: 1,
-			`level=WARN msg="a bot is not asked for now" bot=service`:         1,
-			`level=INFO msg="a bot answers again" bot=service`:                1,
+			`level=WARN msg="a bot failed" bot=service error=away left_out=`:              7, // the first and six probes
+			`level=WARN msg="a bot failed" bot=service error=away left_out=4`:             1,
+			`level=WARN msg="a bot is not asked for now" bot=service error=away until=20`: 1,
+			`level=INFO msg="a bot answers again" bot=service`:                            1,
 		} {
 			if got := strings.Count(log.String(), line); got != want {
 				t.Errorf("the log has %d times %s; want %d", got, line, want)

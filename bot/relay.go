@@ -58,9 +58,9 @@ type RelayConfig struct {
 //   - Server-sent events (text/event-stream): "delta" with {"text": …} for each
 //     piece of text, then "reply" with the whole reply as JSON, which is the
 //     truth. Where there is no "reply", the texts together are it, but then a
-//     backend that speaks HTTP/1.0 cannot be told from one that broke off.
-//     An "error" event says that there is no answer. Comments and other events
-//     are passed over.
+//     backend that speaks HTTP/1.0 cannot be told from one that broke off. A
+//     connection that breaks is a failure otherwise. An "error" event says that
+//     there is no answer. Comments and other events are passed over.
 //   - Plain text (text/plain) in UTF-8, which is shown as it comes. Where it
 //     begins with {, it has to be JSON.
 //

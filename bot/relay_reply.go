@@ -3,6 +3,7 @@ package bot
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ const (
 	// maxRelayStream is the longest event stream in bytes: a word a piece, events
 	// are about six times as long as their texts.
 	maxRelayStream = 8 << 20
+	// enoughHeard is how much of a stream is kept to be quoted, in bytes, with a
+	// last event of any length.
+	enoughHeard = 256
 )
 
 // read reads a reply in any of the forms that a backend may use.
@@ -71,7 +75,27 @@ func (r *Relay) decode(data []byte) (parley.Reply, error) {
 	if err == nil {
 		err = reply.Validate()
 	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		err = errors.New(strings.Replace(err.Error(), mismatch.Error(), r.explain(mismatch), 1))
+	}
 	return reply, err
+}
+
+// jsonTypes are what JSON has, by the words of encoding/json.
+var jsonTypes = map[string]string{"array": "a list", "bool": "true or false", "number": "a number", "object": "an object", "string": "a string"}
+
+// explain says what JSON of the wrong type is, without the names of Go.
+func (r *Relay) explain(mismatch *json.UnmarshalTypeError) string {
+	word, _, _ := strings.Cut(mismatch.Value, " ") // behind a number stands which
+	is := jsonTypes[word]
+	switch {
+	case mismatch.Field != "":
+		return fmt.Sprintf("%q cannot be %s", mismatch.Field, is)
+	case word == "array" && !r.cfg.N8N:
+		return "it cannot be a list, but for one of a single reply in the n8n format (RELAY_FORMAT=n8n)"
+	}
+	return "it cannot be " + is
 }
 
 // decodeN8N decodes what n8n's nodes answer beside the wire contract: the text
@@ -98,7 +122,7 @@ func (r *Relay) readEvents(body io.Reader, emit func(string)) (parley.Reply, err
 	// A last event that lacks its blank line counts. One that was cut off is no
 	// JSON, so it is not taken for a whole one.
 	stream := io.MultiReader(body, strings.NewReader("\n\n"))
-	var text strings.Builder
+	var text, heard strings.Builder
 	for event, err := range sse.Read(stream, &sse.ReadConfig{MaxEventSize: maxRelayEvent}) {
 		switch {
 		case errors.Is(err, bufio.ErrTooLong):
@@ -106,18 +130,21 @@ func (r *Relay) readEvents(body io.Reader, emit func(string)) (parley.Reply, err
 		case err != nil:
 			return parley.Reply{}, r.server.BrokeOff(err)
 		}
+		if heard.Len() < enoughHeard { // whole events only: half a key is no longer found
+			fmt.Fprintf(&heard, "event: %s data: %s ", cmp.Or(event.Type, "message"), event.Data)
+		}
 		data := []byte(event.Data)
 		switch event.Type {
 		case "delta":
-			var delta struct{ Text *string }
-			if err := json.Unmarshal(data, &delta); err != nil || delta.Text == nil {
+			piece, err := decodeDelta(data)
+			if err != nil {
 				return parley.Reply{}, r.server.Failure(false, `sent a delta that is not {"text": …}: %s`, r.server.Quote(event.Data))
 			}
-			if text.Len()+len(*delta.Text) > maxRelayReply {
+			if text.Len()+len(piece) > maxRelayReply {
 				return parley.Reply{}, r.server.BrokeOff(&http.MaxBytesError{Limit: maxRelayReply})
 			}
-			text.WriteString(*delta.Text)
-			emit(*delta.Text)
+			text.WriteString(piece)
+			emit(piece)
 		case "reply":
 			reply, err := r.decode(data)
 			if err != nil {
@@ -128,7 +155,20 @@ func (r *Relay) readEvents(body io.Reader, emit func(string)) (parley.Reply, err
 			return parley.Reply{}, r.server.Failure(true, "sent an error event: %s", r.server.Quote(event.Data))
 		}
 	}
+	if strings.TrimSpace(text.String()) == "" {
+		return parley.Reply{}, r.server.Failure(false, "ended its stream without text in an event that is named delta or reply. It said: %s",
+			cmp.Or(r.server.Quote(heard.String()), "nothing"))
+	}
 	return r.textReply(text.String())
+}
+
+// decodeDelta returns the text of a delta, where null is none.
+func decodeDelta(data []byte) (text string, err error) {
+	var delta struct{ Text json.RawMessage }
+	if err := json.Unmarshal(data, &delta); err != nil {
+		return "", err
+	}
+	return text, json.Unmarshal(delta.Text, &text) // which fails where there is no text at all
 }
 
 // readText reads a text that comes as plain text.
@@ -153,7 +193,7 @@ func (r *Relay) readText(body io.Reader, emit func(string)) (parley.Reply, error
 // textReply makes a reply of a text that came to its end.
 func (r *Relay) textReply(text string) (parley.Reply, error) {
 	if strings.TrimSpace(text) == "" {
-		return parley.Reply{}, r.server.Failure(true, "ended its answer without text")
+		return parley.Reply{}, r.server.Failure(false, "ended its answer without text")
 	}
 	reply := parley.Text(text)
 	if err := reply.Validate(); err != nil {

@@ -249,6 +249,7 @@ func TestRelayReplies(t *testing.T) {
 		{"events without a reply", false, events("event: delta\ndata: {\"text\":\"hel\"}\n\n", "event: delta\ndata: {\"text\":\"lo\"}\n\n"), `{"output":"hello"}`, "hello"},
 		{"events without the last blank line", false, events("event: delta\ndata: {\"text\":\"hel\"}\n\nevent: delta\ndata: {\"text\":\"lo\"}"), `{"output":"hello"}`, "hello"},
 		{"events of other types", false, events("event: usage\ndata: 5\n\ndata: [DONE]\n\nid: 7\nretry: 5\nevent: reply\ndata: {\"output\":\"hello\"}\n\n"), `{"output":"hello"}`, ""},
+		{"events, one without text", false, events("event: delta\ndata: {\"text\":null,\"n\":1}\n\n", "event: delta\ndata: {\"text\":\"hello\"}\n\n"), `{"output":"hello"}`, "hello"},
 		{"events cut by the network", false, events("event: del", "ta\nda", "ta: {\"te", "xt\":\"hé", "llo\"}\n", "\n"), `{"output":"héllo"}`, "héllo"},
 
 		{"text", false, answering(200, "text/plain; charset=utf-8", "hello"), `{"output":"hello"}`, "hello"},
@@ -323,6 +324,20 @@ func TestRelayVectors(t *testing.T) {
 	}
 }
 
+// TestRelayReadsTheStreamOfThePageOnBots has a backend stream what the page shows.
+func TestRelayReadsTheStreamOfThePageOnBots(t *testing.T) {
+	page, err := os.ReadFile("../docs/bots.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stream, _ := strings.Cut(string(page), "```text\n")
+	stream, _, _ = strings.Cut(stream, "```")
+	reply, emitted, err := askRelay(t.Context(), newRelay(t, bot.RelayConfig{}, events(stream)))
+	if err != nil || emitted != "We are open" || reply.Text != "We are open from 7 to 18." {
+		t.Errorf("Reply = %q, %v after %q was emitted; want what stands on the page:\n%s", reply.Text, err, emitted, stream)
+	}
+}
+
 // cutOff is a backend that breaks off after what it wrote.
 func cutOff(contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
@@ -351,7 +366,10 @@ func TestRelayFailures(t *testing.T) {
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, "which is no reply: unexpected end of JSON input", false},
 		{"HTML", answering(200, "text/html", "<h1>Hello</h1>"), `answered 200 with "text/html", which is no reply: invalid character '<' looking for beginning of value. It said: <h1>Hello</h1>`, false},
 		{"another JSON", answering(200, "application/json", `{"answer":"hello"}`), `neither "output" nor "content" with a "content_type"`, false},
-		{"a list", answering(200, "application/json", `[{"output":"hello"}]`), "which is no reply", false},
+		{"a list", answering(200, "application/json", `[{"output":"hello"}]`), "which is no reply: it cannot be a list, but for one of a single reply in the n8n format (RELAY_FORMAT=n8n). It said: [", false},
+		{"a string", answering(200, "application/json", `"hello"`), "which is no reply: it cannot be a string", false},
+		{"a string for attributes", answering(200, "application/json", `{"content":"a","content_type":"article","content_attributes":"b"}`), "which is no reply: content_attributes: it cannot be a string", false},
+		{"a number for a text", answering(200, "application/json", `{"output":5.5}`), `which is no reply: "output" cannot be a number`, false},
 		{"null", answering(200, "application/json", `null`), "which is no reply", false},
 		{"nothing but nulls", answering(200, "application/json", `{"output":null,"content":null}`), "which is no reply", false},
 		{"an empty output", answering(200, "application/json", `{"output":" "}`), "output: is empty", false},
@@ -361,13 +379,15 @@ func TestRelayFailures(t *testing.T) {
 		{"too long a text", answering(200, "text/plain", strings.Repeat("a", 1<<20+1)), "longer than 1048576 bytes", false},
 		{"JSON that breaks off", cutOff("application/json", `{"output":`), "broke off its answer: unexpected EOF", true},
 		{"text that breaks off", cutOff("text/plain", "hel"), "broke off its answer", true},
-		{"an empty text", answering(200, "text/plain", " "), "ended its answer without text", true},
+		{"an empty text", answering(200, "text/plain", " "), "ended its answer without text", false},
 
 		{"events that break off", cutOff("text/event-stream", delta), "broke off its answer", true},
 		{"events that break off within one", cutOff("text/event-stream", delta+"event: delta\ndata: {\"te"), "broke off its answer", true},
 		{"events that end within one", events(delta + "event: delta\ndata: {\"te"), `a delta that is not {"text": …}: {"te`, false},
-		{"no event", events(), "ended its answer without text", true},
-		{"no event but comments", events(": ping\n\n"), "ended its answer without text", true},
+		{"no event", events(), "ended its stream without text in an event that is named delta or reply. It said: nothing", false},
+		{"no event but comments", events(": ping\n\n"), "It said: nothing", false},
+		{"events without names", events("data: {\"text\":\"hel\"}\n\n", "data: [DONE]\n\n"), `It said: event: message data: {"text":"hel"} event: message data: [DONE]`, false},
+		{"deltas of nothing", events("event: delta\ndata: {\"text\":null}\n\n"), `It said: event: delta data: {"text":null}`, false},
 		{"an error event", events(delta, "event: error\ndata: {\"error\":\"no model\"}\n\n"), `sent an error event: {"error":"no model"}`, true},
 		{"a delta without text", events("event: delta\ndata: {\"delta\":\"hel\"}\n\n"), "a delta that is not", false},
 		{"a delta that is no JSON", events("event: delta\ndata: hel\n\n"), "a delta that is not", false},
@@ -469,6 +489,7 @@ func TestRelayKeepsSecretsOutOfFailures(t *testing.T) {
 		"a bad reply":   answering(200, "application/json", link),
 		"a reply event": events("event: reply\ndata: " + link + "\n\n"),
 		"a bad delta":   events("event: delta\ndata: " + tell + "\n\n"),
+		"no event":      events("data: " + tell + "\n\n"),
 		"an error":      events("event: error\ndata: " + tell + "\n\n"),
 		"a redirect": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "https://elsewhere.example.com/3fa85f64-5717-4562?key=query-secret%2F5678&again=api-key-1234")

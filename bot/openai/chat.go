@@ -13,16 +13,19 @@ import (
 type chatChunk struct {
 	Error   any `json:"error"`
 	Choices []struct {
-		Delta struct {
-			Content string `json:"content"`
-			Refusal string `json:"refusal"`
-		} `json:"delta"`
-		FinishReason string `json:"finish_reason"`
+		Delta        chatText `json:"delta"`
+		Message      chatText `json:"message"` // where the server does not stream
+		FinishReason string   `json:"finish_reason"`
 	} `json:"choices"`
 	Usage struct {
 		PromptTokens     int64 `json:"prompt_tokens"`
 		CompletionTokens int64 `json:"completion_tokens"`
 	} `json:"usage"`
+}
+
+type chatText struct {
+	Content string `json:"content"`
+	Refusal string `json:"refusal"`
 }
 
 // askChat asks by Chat Completions.
@@ -42,8 +45,10 @@ func (b *Bot) askChat(ctx context.Context, messages []parley.Message, answer *pr
 		}
 		answer.Used(chunk.Usage.PromptTokens, chunk.Usage.CompletionTokens)
 		for _, choice := range chunk.Choices {
-			if !answer.Add(choice.Delta.Content) || !answer.Add(choice.Delta.Refusal) {
-				return provider.TooLong, nil
+			for _, text := range []string{choice.Delta.Content, choice.Delta.Refusal, choice.Message.Content, choice.Message.Refusal} {
+				if !answer.Add(text) {
+					return provider.TooLong, nil
+				}
 			}
 			if choice.FinishReason != "" {
 				end = chatEnd(choice.FinishReason)

@@ -5,15 +5,19 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"iter"
 	"net/http"
 
 	"github.com/openai/openai-go/v3/option"
 	"github.com/openai/openai-go/v3/packages/ssestream"
+
+	"github.com/parley-chat/parley/internal/provider"
 )
 
 // events asks at an endpoint and yields what each event of the answer holds,
-// until there are no more. An error comes last.
+// until there are no more. An error comes last. A server that does not stream
+// sends one whole answer in place of them.
 //
 // The SDK makes the call and splits the stream into events. Each API reads of
 // them the few fields that it needs: the SDK's own types keep all there are, by
@@ -23,6 +27,10 @@ func (b *Bot) events(ctx context.Context, endpoint string, params any) iter.Seq2
 		var resp *http.Response
 		if err := b.client.Post(ctx, endpoint, params, &resp, option.WithJSONSet("stream", true)); err != nil {
 			yield(nil, err)
+			return
+		}
+		if !provider.IsStream(resp) {
+			yield(b.whole(resp))
 			return
 		}
 		events := ssestream.NewDecoder(resp)
@@ -37,6 +45,16 @@ func (b *Bot) events(ctx context.Context, endpoint string, params any) iter.Seq2
 			yield(nil, err)
 		}
 	}
+}
+
+// whole reads an answer in one piece.
+func (b *Bot) whole(resp *http.Response) ([]byte, error) {
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err == nil && !bytes.Contains(data, []byte(`"choices"`)) {
+		err = b.service.NoAnswer(resp, data)
+	}
+	return data, err
 }
 
 // decode reads an event. A field of another type than ours is left out:

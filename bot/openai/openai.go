@@ -97,7 +97,8 @@ type Config struct {
 
 // A Bot answers with a model. It is safe for concurrent use.
 //
-// Answers are streamed from the provider and emitted as they come. One that the
+// Answers are streamed from the provider and emitted as they come; a server that
+// answers a chat with one whole completion is understood too. One that the
 // provider does not bring to an end, or that is longer than 1 MiB, is a
 // [parley.Failure], as is all that a provider says in place of an answer. A
 // model's refusal is an answer. The Bot asks once and knows no deadline but its
@@ -148,6 +149,7 @@ func New(cfg Config) (*Bot, error) {
 	if b.api == "" {
 		b.api = apiOf(model, b.official)
 	}
+	service.TakesJSON = b.api == Chat
 	if service.MaxTokens == 0 && b.official {
 		service.MaxTokens = defaultMaxTokens
 	}

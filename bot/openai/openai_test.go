@@ -1,7 +1,10 @@
 package openai_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -188,6 +191,46 @@ func TestBadSettings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if _, err := openai.New(c.cfg); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("New returned %v, want %q and no password", err, c.want)
+			}
+		})
+	}
+}
+
+// TestServersThatDoNotStream answer in one piece, though they were asked for a stream.
+func TestServersThatDoNotStream(t *testing.T) {
+	const whole = `{"id":"1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hello, world!"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}}`
+	for name, c := range map[string]struct {
+		api        openai.API
+		body       string
+		want, fail string
+	}{
+		"a whole answer":      {openai.Chat, whole, "Hello, world!", ""},
+		"an error":            {openai.Chat, `{"error":{"message":"no such model"}}`, "", "It said: no such model"},
+		"another JSON":        {openai.Chat, `{"status":"up"}`, "", `with "application/json" and no event stream: check the base URL. It said: {"status":"up"}`},
+		"half an answer":      {openai.Chat, whole[:150], "", "sent an event that makes no sense"},
+		"of the Responses":    {openai.Responses, `{"object":"response"}`, "", `with "application/json" and no event stream`},
+		"an empty completion": {openai.Chat, `{"choices":[{"message":{"content":""},"finish_reason":"stop"}]}`, "", "gave an empty answer"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json; charset=utf-8")
+				io.WriteString(w, c.body)
+			}))
+			defer server.Close()
+			bot, err := openai.New(openai.Config{BaseURL: server.URL, API: c.api})
+			if err != nil {
+				t.Fatal(err)
+			}
+			turn, emitted := &parley.Turn{Prompt: "Hello"}, ""
+			reply, err := bot.Reply(t.Context(), turn, func(text string) { emitted += text })
+			if c.fail != "" {
+				if !errors.Is(err, parley.ErrPass) || !strings.Contains(err.Error(), c.fail) {
+					t.Errorf("the bot returned %v, want a failure that says %q", err, c.fail)
+				}
+				return
+			}
+			if usage := turn.Usage(); err != nil || reply.Text != c.want || emitted != c.want || len(usage) != 1 || usage[0].OutputTokens != 4 {
+				t.Errorf("the bot replied %q, %v after it emitted %q, and used %v; want %q, and 4 tokens", reply.Text, err, emitted, usage, c.want)
 			}
 		})
 	}

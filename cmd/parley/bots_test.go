@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/parley-chat/parley/bot/anthropic"
 	"github.com/parley-chat/parley/bot/openai"
@@ -289,5 +290,37 @@ func TestPageOnBots(t *testing.T) {
 	}
 	if checked < 10 {
 		t.Errorf("%d blocks were checked; want those of the page", checked)
+	}
+}
+
+// TestChainThatStallsIsAnswered has every model hang in the middle of its answer.
+func TestChainThatStallsIsAnswered(t *testing.T) {
+	provider := providertest.New(t)
+	provider.Set(providertest.Script{Mode: providertest.HangMiddle})
+	for bots, want := range map[string]string{
+		"openai,anthropic,text": `{"output":"You said: Who?"}` + "\n",
+		"openai,anthropic":      apology,
+	} {
+		t.Run(bots, func(t *testing.T) {
+			t.Parallel()
+			c := newChain(t, nil, nil, "BOTS="+bots, "ANSWER_TIMEOUT=2s", "OPENAI_BASE_URL="+provider.URL, "ANTHROPIC_BASE_URL="+provider.URL)
+			if w := c.answer(jsonRequest("POST", "/chat", `{"prompt": "Who?", "session_id": null}`)); w.Code != http.StatusOK || w.Body.String() != want {
+				t.Errorf("the answer is %d %s; want 200 %s", w.Code, w.Body, want)
+			}
+		})
+	}
+}
+
+// TestServicesHaveTheirTime checks what a service is told of the chain that it is in.
+func TestServicesHaveTheirTime(t *testing.T) {
+	cfg := loadIn(t, nil, "BOTS=relay,openai,text", "RELAY_URL=http://127.0.0.1:1", "OPENAI_BASE_URL=http://127.0.0.1:1", "BOT_TIMEOUT=40s", "FIRST_TOKEN_TIMEOUT=10s")
+	for i, want := range []struct {
+		hasNext   bool
+		firstText time.Duration
+	}{{true, 40 * time.Second}, {false, 10 * time.Second}} {
+		service, _ := cfg.Service(cfg.Chain[i])
+		if next, first := cfg.HasNext(i), cfg.FirstText(service); next != want.hasNext || first != want.firstText {
+			t.Errorf("behind %s another service is next: %t, and it has %v to begin; want %t and %v", service.Name, next, first, want.hasNext, want.firstText)
+		}
 	}
 }

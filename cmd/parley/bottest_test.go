@@ -84,7 +84,7 @@ func TestBotTestShowsARelay(t *testing.T) {
 // may begin.
 func TestBotTestWaitsForARelay(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(200 * time.Millisecond)
+		<-time.After(200 * time.Millisecond)
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"output": "At last."}`)
 	}))

@@ -114,7 +114,7 @@ func wire(cfg *config.Config, store parley.Store, log *slog.Logger) (*parley.Cha
 // gives it.
 func answerers(cfg *config.Config, log *slog.Logger) (parley.Bot, error) {
 	var chain []parley.Bot
-	for _, name := range cfg.Chain {
+	for i, name := range cfg.Chain {
 		switch name {
 		case config.RulesBot:
 			chain = append(chain, cfg.Rules)
@@ -125,8 +125,9 @@ func answerers(cfg *config.Config, log *slog.Logger) (parley.Bot, error) {
 			guard, err := bot.NewGuard(bot.GuardConfig{
 				Name:      name,
 				Bot:       service.Bot,
-				FirstText: cfg.FirstTokenTimeout,
+				FirstText: cfg.FirstText(service),
 				Answer:    cfg.BotTimeout,
+				HasNext:   cfg.HasNext(i),
 				Logger:    log,
 			})
 			if err != nil {

@@ -18,8 +18,8 @@ const (
 	maxErrorBody = 16 << 10 // how much is read of an error's body
 )
 
-// Check is a middleware of the SDKs. It lets an event stream through, and cuts
-// it off where it gets too long. Everything else becomes a [parley.Failure] here,
+// Check is a middleware of the SDKs. It lets an event stream through, and JSON
+// for a service that takes it, and cuts it off where it gets too long. Everything else becomes a [parley.Failure] here,
 // so that no SDK reads an error of unknown length or quotes the request in one
 // of its own.
 func (s *Service) Check(req *http.Request, next func(*http.Request) (*http.Response, error)) (*http.Response, error) {
@@ -28,14 +28,23 @@ func (s *Service) Check(req *http.Request, next func(*http.Request) (*http.Respo
 		return nil, s.Unreachable(err)
 	}
 	resp.Body = upstream.LimitBody(resp.Body, maxBody)
-	if resp.StatusCode == http.StatusOK && upstream.MediaType(resp) == "text/event-stream" {
+	isJSON := upstream.MediaType(resp) == "application/json"
+	if resp.StatusCode == http.StatusOK && (IsStream(resp) || isJSON && s.TakesJSON) {
 		return resp, nil
 	}
 	defer resp.Body.Close()
 	raw, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	return nil, s.NoAnswer(resp, raw)
+}
+
+// IsStream reports whether a response comes as events.
+func IsStream(resp *http.Response) bool { return upstream.MediaType(resp) == "text/event-stream" }
+
+// NoAnswer is the failure of a response that is none, of whose body raw was read.
+func (s *Service) NoAnswer(resp *http.Response, raw []byte) *parley.Failure {
 	said := ParseComplaint(raw)
 	temporary, hint := s.judge(resp, said)
-	return nil, s.Refused(resp, temporary, hint, said.Message)
+	return s.Refused(resp, temporary, hint, said.Message)
 }
 
 // judge says whether asking again can help, and what else would.

@@ -114,7 +114,7 @@ func TestEveryMode(t *testing.T) {
 		{script: providertest.Script{Mode: providertest.RateLimited, RetryAfter: "7"}, failure: "answered 429 Too Many Requests; it is asked too often for the limits of the account. It said: Rate limit reached", temporary: true, rest: 7 * time.Second},
 		{script: providertest.Script{Mode: providertest.RateLimited, Type: "insufficient_quota", RetryAfter: "7"}, failure: "no credit left"},
 		{script: providertest.Script{Mode: providertest.Failing}, failure: "answered 500 Internal Server Error. It said: The server had an error", temporary: true},
-		{script: providertest.Script{Mode: providertest.Overloaded, RetryAfter: "0.5"}, failure: "answered 529", temporary: true, rest: 500 * time.Millisecond},
+		{script: providertest.Script{Mode: providertest.Overloaded, RetryAfter: "0.5"}, failure: "answered 529. It said: Overloaded", temporary: true, rest: 500 * time.Millisecond},
 		{script: providertest.Script{Mode: providertest.Refused, Status: 400}, failure: "answered 400 Bad Request. It said: The request was refused"},
 		{script: providertest.Script{Mode: providertest.Refused, Status: 401}, failure: "the key was refused: check "},
 		{script: providertest.Script{Mode: providertest.Refused, Status: 403}, failure: "the key may not be used for this"},

@@ -45,6 +45,8 @@ type Settings struct {
 	KeyName string
 	// KeyOptional lets the key be empty, for a server of one's own.
 	KeyOptional bool
+	// TakesJSON lets an answer come as JSON, of a server that does not stream.
+	TakesJSON bool
 }
 
 // A Service is a provider that is asked with the same settings each time. It is

@@ -49,7 +49,7 @@ func (s *Server) Unreachable(err error) *parley.Failure {
 // what would help, and said is what the server said; both may be empty. How long
 // the server wants to be left alone counts where asking again can help.
 func (s *Server) Refused(resp *http.Response, temporary bool, hint, said string) *parley.Failure {
-	text := fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	text := strings.TrimSpace(fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)))
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		hint = fmt.Sprintf("it sends on to %s://%s, which is not followed: check the URL", to.Scheme, to.Host)
 	}
