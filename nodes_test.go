@@ -464,3 +464,22 @@ func TestATurnWaitsForAllBeforeIt(t *testing.T) {
 		wantText(t, "the slow one", <-first, "first, slow")
 	})
 }
+
+// What a stream has not begun to tell of a dead node's turn, it tells of the next.
+func TestATurnThatIsTakenOverStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, bot, key := newNetwork(), &speaker{pieces: []string{"one ", "two"}}, ""
+		_, two, token := pair(t, net, parley.BotFunc(func(ctx context.Context, turn *parley.Turn) (parley.Reply, error) {
+			key = turn.Session
+			return sayBack(ctx, turn)
+		}))
+		post(two.Handler(), "/chat", `{"prompt":"first","session_id":null}`, "X-Parley-Session", token)
+		begunElsewhere(t, net, key, "Hello")
+		three := newChat(t, parley.Config{Store: net, Bot: bot})
+		again := watch(three.Handler(), "POST", "/chat", hello, "X-Parley-Session", token)
+		<-again.done
+		if got := textOf(t, again.Body.String()); got != "one two" {
+			t.Errorf("the stream of a message that was sent again had the text %q, want %q; all of it:\n%s", got, "one two", again.Body)
+		}
+	})
+}

@@ -91,6 +91,8 @@ func (s *answerStream) follow(p *preview) (grown <-chan struct{}, err error) {
 			if err := s.begin(turn); err != nil {
 				return nil, err
 			}
+		case s.turn != "" && !turn.Began.Equal(s.began) && s.beats == nil:
+			s.turn, s.from = "", 0 // nothing of the one before was sent
 		case s.turn != "" && !turn.Began.Equal(s.began):
 			// Another turn answers the message now: its reply is all that fits here.
 			_, _, _, grown := p.since(math.MaxInt)

@@ -37,7 +37,7 @@ var badConfigs = []badConfig{
 	{env: "PARLEY_CONFIG=.", want: `.: cannot be read: is a directory (named by environment variable PARLEY_CONFIG)`},
 
 	{env: "DATABASE_URL=mysql://me:password@localhost/chat", want: `DATABASE_URL: "mysql" is not a kind of store; the kinds are sqlite:, postgres:, mongodb:, redis:, memory:, so write DATABASE_URL=sqlite:parley.db`},
-	{env: "DATABASE_URL=parley.db", want: `DATABASE_URL: "parley.db" is not a kind of store; the kinds are sqlite:, postgres:, mongodb:, redis:, memory:, so write DATABASE_URL=sqlite:parley.db`},
+	{env: "DATABASE_URL=parley.db", want: `DATABASE_URL: this is not a kind of store; the kinds are sqlite:, postgres:, mongodb:, redis:, memory:, so write DATABASE_URL=sqlite:parley.db`},
 	{env: "DATABASE_URL=sqlite:", want: `DATABASE_URL: names nothing after sqlite:; write DATABASE_URL=sqlite:parley.db`},
 	{env: "DATABASE_URL=sqlite:nowhere/parley.db", want: `nowhere: no such file or directory; name a file in a folder that exists`},
 	{env: "RETENTION=30", want: `RETENTION: "30" has no unit; write RETENTION=30s`},

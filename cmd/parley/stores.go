@@ -67,7 +67,7 @@ func sqliteStore() storeKind {
 
 func postgresStore() storeKind {
 	settings := func(cfg *config.Config, log *slog.Logger) postgres.Config {
-		return postgres.Config{URL: string(cfg.DatabaseURL), Logger: log}
+		return postgres.Config{URL: string(cfg.DatabaseURL), Strict: cfg.Durability == "strict", Logger: log}
 	}
 	return storeKind{
 		name:    "PostgreSQL",

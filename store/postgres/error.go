@@ -83,7 +83,11 @@ func wrap(operation string, err error) error {
 		err = fmt.Errorf("%w; %s", err, hint)
 	}
 	if passes(err) {
-		return &parley.Error{Code: parley.CodeUnavailable, Message: "The store is not available at the moment.", Err: err}
+		return unavailable(err)
 	}
 	return err
+}
+
+func unavailable(err error) error {
+	return &parley.Error{Code: parley.CodeUnavailable, Message: "The store is not available at the moment.", Err: err}
 }

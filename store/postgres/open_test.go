@@ -294,3 +294,19 @@ func TestRoleThatMayNotCreate(t *testing.T) {
 		t.Errorf("Sweep returned %d, %v; want 1", n, err)
 	}
 }
+
+// The server of the tests does not wait for the disk.
+func TestWeakServersAreTold(t *testing.T) {
+	url := dbtest.SharedPostgres(t).URL(t)
+	store, err := postgres.Open(t.Context(), postgres.Config{URL: url, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if warnings := strings.Join(store.Warnings(), "; "); !strings.Contains(warnings, "fsync off") {
+		t.Errorf("the warnings are %q, want one of fsync", warnings)
+	}
+	if _, err := postgres.Open(t.Context(), postgres.Config{URL: url, Logger: quiet, Strict: true}); err == nil || !strings.Contains(err.Error(), "fsync = on") {
+		t.Errorf("a strict Open returned %v; want a refusal that says what to set", err)
+	}
+}

@@ -52,7 +52,9 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,6 +75,8 @@ type Config struct {
 	// refuses an older schema then. A database without any is an error that wraps
 	// [io/fs.ErrNotExist]. Methods that write are not refused.
 	ReadOnly bool
+	// Strict has Open refuse a server of which [Store.Warnings] would warn.
+	Strict bool
 	// Logger is told of migrations, and of notes that cannot be heard. Nil means
 	// [slog.Default].
 	Logger *slog.Logger
@@ -83,7 +87,10 @@ type Config struct {
 type Store struct {
 	pool *pgxpool.Pool
 	log  *slog.Logger
-	hub  notes.Hub
+
+	warnings []string
+
+	hub notes.Hub
 
 	stopHearing context.CancelFunc
 	hearing     sync.WaitGroup
@@ -107,6 +114,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, wrap("read the URL", err)
 	}
 	log := cmp.Or(cfg.Logger, slog.Default())
+	s := &Store{log: log}
 	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
 	if err != nil {
 		return nil, wrap("connect", err)
@@ -121,11 +129,17 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		closeConn(conn)
 		return nil, err
 	}
+	if s.warnings, err = weaknesses(ctx, conn); err == nil && cfg.Strict && len(s.warnings) > 0 {
+		err = errors.New(strings.Join(s.warnings, "; "))
+	}
+	if err != nil {
+		closeConn(conn)
+		return nil, wrap("ask what is durable", err)
+	}
 	if err := listen(ctx, conn); err != nil {
 		closeConn(conn)
 		return nil, wrap("listen", err)
 	}
-	s := &Store{log: log}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
 		closeConn(conn)
 		return nil, wrap("open", err)
@@ -133,6 +147,24 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	ctx, s.stopHearing = context.WithCancel(context.Background())
 	s.hearing.Go(func() { s.hear(ctx, conn, pool.ConnConfig) })
 	return s, nil
+}
+
+// Warnings says in plain words where the server keeps less than "acknowledged
+// means durable".
+func (s *Store) Warnings() []string { return s.warnings }
+
+// weaknesses asks the server what it does not keep. synchronous_commit is none of
+// it: what must last turns it on.
+func weaknesses(ctx context.Context, conn *pgx.Conn) (found []string, err error) {
+	var fsync, pages bool
+	err = conn.QueryRow(ctx, "SELECT current_setting('fsync')::bool, current_setting('full_page_writes')::bool").Scan(&fsync, &pages)
+	if err == nil && !fsync {
+		found = append(found, "the server has fsync off, so a power cut can destroy the database; set fsync = on")
+	}
+	if err == nil && !pages {
+		found = append(found, "the server has full_page_writes off, so a power cut can destroy the database; set full_page_writes = on")
+	}
+	return found, err
 }
 
 // Close implements [parley.Store].
@@ -154,6 +186,12 @@ func closeConn(conn *pgx.Conn) {
 func (s *Store) fail(operation string, err error) error {
 	if isReadOnly(err) {
 		s.pool.Reset() // it is a standby now; new connections find the primary
+	}
+	switch sqlState(err) {
+	case "28P01", "28000", "3D000", "42501", "42P01", "42883":
+		// What ends a start is for others to mend once the store is open: a
+		// password was changed, a database is being restored.
+		return unavailable(wrap(operation, err))
 	}
 	return wrap(operation, err)
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,14 +57,30 @@ func (l *loader) checkDatabase() {
 		for _, kind := range l.Stores {
 			kinds = append(kinds, kind[0]+":")
 		}
-		l.fail(at, "database_url", "%q is not a kind of store; the kinds are %s, so write "+at.write,
-			scheme, strings.Join(kinds, ", "), "sqlite:parley.db")
-	case scheme != "memory" && location == "":
+		what := "this" // and not the value, which may be a password
+		if schemeForm.MatchString(scheme) && location != "" {
+			what = strconv.Quote(scheme)
+		}
+		l.fail(at, "database_url", "%s is not a kind of store; the kinds are %s, so write "+at.write,
+			what, strings.Join(kinds, ", "), "sqlite:parley.db")
+	case scheme == "sqlite" && location == "":
 		l.fail(at, "database_url", "names nothing after %s:; write "+at.write, scheme, "sqlite:parley.db")
+	case scheme == "sqlite" && strings.Contains(string(l.config.DatabaseURL), "://") && strings.Contains(location, "@"):
+		l.fail(at, "database_url", "names a user, and SQLite is a file; write "+at.write, "sqlite:parley.db")
+	case scheme != "sqlite" && scheme != "memory" && !hostsForm.MatchString(string(l.config.DatabaseURL)):
+		l.fail(at, "database_url", "has no host, or a port that is no number, or blanks; write "+at.write, scheme+"://user:password@host/database")
 	case strings.HasPrefix(at.Where, "flag") && l.config.DatabaseURL.String() != string(l.config.DatabaseURL):
 		l.fail(at, "database_url", "contains a password, and everybody on this computer can see flags; write it as DATABASE_URL in the environment, .env or parley.yaml")
 	}
 }
+
+// What a URL of a database looks like: a scheme, perhaps a user and a password,
+// and hosts with ports. A password without a host would be taken for a port, and
+// a driver would print it.
+var (
+	schemeForm = regexp.MustCompile(`^[a-zA-Z+]{1,20}$`)
+	hostsForm  = regexp.MustCompile(`^[a-z+]+://(.*@)?([\w.%-]*|\[[0-9a-fA-F:.%]+\])(:\d+)?(,([\w.%-]+|\[[0-9a-fA-F:.%]+\])(:\d+)?)*([/?].*)?$`)
+)
 
 // checkHost refuses what is more than a host, before it fails as a puzzle.
 func (l *loader) checkHost() {

@@ -49,3 +49,28 @@ func TestDatabasePasswordsAreNoFlags(t *testing.T) {
 		t.Errorf("a password in a flag: %v; want a refusal that says why, without it", err)
 	}
 }
+
+// What is no URL of a database may be a password, or hold one where a driver would
+// look for a port.
+func TestDatabaseURLsThatAreNoneShowNothing(t *testing.T) {
+	inDir(t, nil)
+	stores := [][]string{{"sqlite"}, {"postgres", "postgresql"}, {"mongodb"}, {"redis"}, {"memory"}}
+	for _, url := range []string{
+		"canary", "host=127.0.0.1 port=5432 user=parley password=canary dbname=parley",
+		"postgres://parley:canary/parley", "postgres://parley:canary", "postgres://host=127.0.0.1 password=canary",
+		"mongodb://u:canary", "mongodb://u:canary/parley", "sqlite://u:canary@h/x", "redis://:canary", "canary://h", "canary:",
+	} {
+		_, err := config.Load(config.Sources{Stores: stores, Environ: []string{"DATABASE_URL=" + url}, Sample: []byte("default: Hello\n")})
+		if err == nil || (strings.Contains(err.Error(), "canary") && url != "canary://h") {
+			t.Errorf("%s: %v; want a refusal without the value", url, err)
+		}
+	}
+	for _, url := range []string{
+		"postgres://u:p@h/d", "postgres:///d?host=/tmp", "postgres://u:p@h1:1,h2:2/d", "postgresql://[::1]:5432/d", "redis://:p@h:6379/0",
+		"mongodb://localhost:27017/chatwidget", "mongodb://u:p%40@h/d?authSource=admin", "postgres://u:p/?#q@h", "redis://h", "sqlite:a@b.db",
+	} {
+		if _, err := config.Load(config.Sources{Stores: stores, Environ: []string{"DATABASE_URL=" + url}, Sample: []byte("default: Hello\n")}); err != nil {
+			t.Errorf("%s: %v; want it to be taken", url, err)
+		}
+	}
+}

@@ -294,6 +294,8 @@ func TestSourcesSayWhatToWrite(t *testing.T) {
 		"outlives the response": {nil, env("ANSWER_TIMEOUT=80s"), "environment variable ANSWER_TIMEOUT: 1m20s is too large: at most 70s; write ANSWER_TIMEOUT=70s"},
 		"unknown store": {nil, env("DATABASE_URL=mysql://parley:hunter2@localhost/chat"),
 			`environment variable DATABASE_URL: "mysql" is not a kind of store; the kinds are sqlite:, memory:, so write DATABASE_URL=sqlite:parley.db`},
+		"a password alone": {nil, env("DATABASE_URL=hunter2"),
+			"environment variable DATABASE_URL: this is not a kind of store; the kinds are sqlite:, memory:, so write DATABASE_URL=sqlite:parley.db"},
 		"no path": {nil, env("DATABASE_URL=sqlite:"), "environment variable DATABASE_URL: names nothing after sqlite:; write DATABASE_URL=sqlite:parley.db"},
 		"forgets too soon": {nil, env("RETENTION=30m"),
 			"environment variable RETENTION: 30m is shorter than conversations are remembered, 1h (SESSION_TTL); make it at least as long"},

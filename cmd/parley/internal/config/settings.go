@@ -29,7 +29,7 @@ type Settings struct {
 	ConfigFile string `name:"config" env:"PARLEY_CONFIG" example:"parley.yaml" help:"The configuration file. Empty means parley.yaml in the working directory, where it exists."`
 
 	DatabaseURL DatabaseURL   `group:"Data" name:"database_url" default:"sqlite:parley.db" risk:"memory:=conversations and filled-in forms are lost when the server stops" help:"Where conversations and filled-in forms are kept: sqlite:FILE, or for several servers at once postgres://…, mongodb://… or redis://…, or memory: to keep them while the server runs."`
-	Durability  string        `name:"durability" default:"normal" oneof:"normal,strict" help:"Whether the server starts on a Redis that may lose what was answered when it stops: with a warning, or not at all with strict. The other databases keep it in any case."`
+	Durability  string        `name:"durability" default:"normal" oneof:"normal,strict" help:"Whether the server starts on a Redis or PostgreSQL that is set up to lose what was answered when it crashes: with a warning, or not at all with strict."`
 	Retention   time.Duration `name:"retention" default:"30d" min:"1m" help:"How long conversations are kept; with memory:, a day unless set. Filled-in forms stay until you delete them."`
 
 	AllowedOrigins []string      `group:"Visitors" name:"allowed_origins" example:"https://example.com" risk:"*=every website may use this chat" help:"The sites whose pages may use the chat, such as https://example.com or https://*.example.com. Empty means pages on this computer only."`

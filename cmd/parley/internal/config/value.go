@@ -30,7 +30,7 @@ func (s Setting) parse(texts []string) (value reflect.Value, reason, instead str
 	case reflect.TypeFor[Secret]():
 		v = Secret{text}
 	case reflect.TypeFor[DatabaseURL]():
-		v = DatabaseURL(text)
+		v = DatabaseURL(strings.TrimSpace(text))
 	case reflect.TypeFor[Headers]():
 		v, reason = parseHeaders(text)
 	default:
