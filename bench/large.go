@@ -189,15 +189,15 @@ func turn(ctx context.Context, store parley.Store, n int64) error {
 // sweep sweeps as a chat does, until there is nothing left or stop is closed.
 func sweep(ctx context.Context, store parley.Store, before time.Time, stop <-chan bool) (swept int, err error) {
 	for {
+		n, err := store.Sweep(ctx, before, 50)
+		swept += n
+		if err != nil || n < 50 {
+			return swept, err
+		}
 		select {
 		case <-stop:
 			return swept, nil
-		default:
-		}
-		n, err := store.Sweep(ctx, before, 500)
-		swept += n
-		if err != nil || n < 500 {
-			return swept, err
+		case <-time.After(250 * time.Millisecond):
 		}
 	}
 }
