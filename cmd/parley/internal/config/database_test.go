@@ -74,3 +74,15 @@ func TestDatabaseURLsThatAreNoneShowNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestDatabaseURLsCanBeInAFile(t *testing.T) {
+	inDir(t, map[string]string{"url": "postgres://u:canary@h/p\n"})
+	stores := [][]string{{"sqlite"}, {"postgres"}}
+	cfg, err := config.Load(config.Sources{Stores: stores, Environ: []string{"DATABASE_URL_FILE=url"}, Sample: []byte("default: Hello\n")})
+	if err != nil || string(cfg.DatabaseURL) != "postgres://u:canary@h/p" || strings.Contains(fmt.Sprint(cfg.DatabaseURL), "canary") {
+		t.Errorf("a URL in a file: %v, want it to be read", err)
+	}
+	if _, err := config.Load(config.Sources{Stores: stores, Environ: []string{"DATABASE_URL_FILE=url", "DATABASE_URL=sqlite:x"}, Sample: []byte("default: Hello\n")}); err == nil {
+		t.Error("a URL beside one in a file was taken, want a refusal")
+	}
+}

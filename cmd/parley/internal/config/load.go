@@ -47,7 +47,7 @@ func (l *loader) apply(layer layer) {
 	values := reflect.ValueOf(&l.config.Settings).Elem()
 	for _, s := range declared {
 		g, ok := layer[s.Name]
-		if s.Secret {
+		if s.hasFile() {
 			g, ok = l.secret(s, layer)
 		}
 		if !ok {

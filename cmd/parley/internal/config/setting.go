@@ -68,6 +68,10 @@ func declare() []Setting {
 	return all
 }
 
+// hasFile reports whether the value can be in a file of its own: it is a secret,
+// or holds one.
+func (s Setting) hasFile() bool { return s.Secret || s.typ == reflect.TypeFor[DatabaseURL]() }
+
 // Flag returns the name of the setting's flag, without dashes. A secret's flag
 // names the file that holds it.
 func (s Setting) Flag() string {

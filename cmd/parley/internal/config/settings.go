@@ -28,7 +28,7 @@ type Settings struct {
 	DemoPage   bool   `name:"demo_page" default:"true" help:"Serve a page at / on which to try the chat."`
 	ConfigFile string `name:"config" env:"PARLEY_CONFIG" example:"parley.yaml" help:"The configuration file. Empty means parley.yaml in the working directory, where it exists."`
 
-	DatabaseURL DatabaseURL   `group:"Data" name:"database_url" default:"sqlite:parley.db" risk:"memory:=conversations and filled-in forms are lost when the server stops" help:"Where conversations and filled-in forms are kept: sqlite:FILE, or for several servers at once postgres://…, mongodb://… or redis://…, or memory: to keep them while the server runs."`
+	DatabaseURL DatabaseURL   `group:"Data" name:"database_url" default:"sqlite:parley.db" risk:"memory:=conversations and filled-in forms are lost when the server stops" help:"Where conversations and filled-in forms are kept: sqlite:FILE, or for several servers at once postgres://…, mongodb://… or redis://…, or memory: to keep them while the server runs. DATABASE_URL_FILE names a file that holds it."`
 	Durability  string        `name:"durability" default:"normal" oneof:"normal,strict" help:"Whether the server starts on a Redis or PostgreSQL that is set up to lose what was answered when it crashes: with a warning, or not at all with strict."`
 	Retention   time.Duration `name:"retention" default:"30d" min:"1m" help:"How long conversations are kept; with memory:, a day unless set. Filled-in forms stay until you delete them."`
 

@@ -37,7 +37,7 @@ type layer map[string]given
 
 // names are the names under which a setting can be written.
 func (s Setting) names() []string {
-	if s.Secret {
+	if s.hasFile() {
 		return []string{s.Name, s.Name + fileSuffix}
 	}
 	return []string{s.Name}
@@ -57,8 +57,11 @@ func (l *loader) flags() layer {
 	found := layer{}
 	for _, s := range declared {
 		if text, ok := l.Flags[s.Flag()]; ok {
-			names := s.names()
-			found[names[len(names)-1]] = given{[]string{text}, Origin{Where: "flag --" + s.Flag(), write: "--" + s.Flag() + " %s"}}
+			name := s.Name
+			if s.Secret {
+				name += fileSuffix
+			}
+			found[name] = given{[]string{text}, Origin{Where: "flag --" + s.Flag(), write: "--" + s.Flag() + " %s"}}
 		}
 	}
 	return found
