@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -123,7 +124,26 @@ func (s *Server) remove() {
 	os.RemoveAll(s.dir)
 }
 
-var shared []*Server // what Main ends
+var (
+	sharing sync.Mutex
+	shared  []*Server // what Main ends
+)
+
+// sharedServer returns the server of a kind that the tests of a package share.
+// The first call makes it and starts it.
+func sharedServer(name string, create func() *Server) *Server {
+	sharing.Lock()
+	defer sharing.Unlock()
+	for _, s := range shared {
+		if s.name == name {
+			return s
+		}
+	}
+	s := create()
+	shared = append(shared, s)
+	s.Start()
+	return s
+}
 
 // Main runs the tests of a package that shares a server between them, and ends
 // it then. It is for TestMain:

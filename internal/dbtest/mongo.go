@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -46,14 +45,10 @@ func Mongo(t testing.TB) *Server {
 	return s
 }
 
-var sharedMongo sync.Mutex
-
 // SharedMongo is Mongo for packages with [Main]: all tests of the package share
 // one server. It is the one of PARLEY_TEST_MONGO_URL where that is set.
 func SharedMongo(t testing.TB) *Server {
 	t.Helper()
-	sharedMongo.Lock()
-	defer sharedMongo.Unlock()
 	if RealMongo() {
 		address := os.Getenv(mongoURL)
 		return &Server{name: mongo, url: func(t testing.TB) string {
@@ -62,15 +57,7 @@ func SharedMongo(t testing.TB) *Server {
 			return url
 		}}
 	}
-	for _, s := range shared {
-		if s.name == mongo {
-			return s
-		}
-	}
-	s := newFerretDB(t)
-	shared = append(shared, s)
-	s.Start()
-	return s
+	return sharedServer(mongo, func() *Server { return newFerretDB(t) })
 }
 
 // mongoDatabase returns the URL of a new database on a server.

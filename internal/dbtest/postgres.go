@@ -8,7 +8,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -34,23 +33,11 @@ func Postgres(t testing.TB, options ...Option) *Server {
 	return s
 }
 
-var sharedPostgres sync.Mutex
-
 // SharedPostgres is Postgres for packages with [Main]: all tests of the package
 // share one server, which is started when it is first asked for.
 func SharedPostgres(t testing.TB) *Server {
 	t.Helper()
-	sharedPostgres.Lock()
-	defer sharedPostgres.Unlock()
-	for _, s := range shared {
-		if s.name == postgres {
-			return s
-		}
-	}
-	s := newPostgres(t)
-	shared = append(shared, s)
-	s.Start()
-	return s
+	return sharedServer(postgres, func() *Server { return newPostgres(t) })
 }
 
 const postgres = "PostgreSQL"
